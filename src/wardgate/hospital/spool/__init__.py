@@ -1,0 +1,1 @@
+"""Releases and questions between ward and wire."""

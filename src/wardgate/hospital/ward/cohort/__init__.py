@@ -1,0 +1,1 @@
+"""Study + source -> cohort: harmonised, checked, split by person."""

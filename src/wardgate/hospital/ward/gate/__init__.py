@@ -1,0 +1,1 @@
+"""Measures a candidate, asks the policy, signs: the one door."""

@@ -1,0 +1,1 @@
+"""Synthetic-data generators, one file each; none knows another."""

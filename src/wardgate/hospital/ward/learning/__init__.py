@@ -1,0 +1,1 @@
+"""The local half of every federated computation."""

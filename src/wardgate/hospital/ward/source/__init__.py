@@ -1,0 +1,1 @@
+"""Opens the hospital's files: the only code that does."""

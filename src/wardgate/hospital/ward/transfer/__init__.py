@@ -1,0 +1,1 @@
+"""A model against the locked test."""

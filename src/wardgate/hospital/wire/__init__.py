@@ -1,0 +1,1 @@
+"""MAY SPEAK, MAY NOT SEE PATIENTS. Holds no signing key."""

@@ -1,0 +1,1 @@
+"""The consortium's hub. It never sees a row."""

@@ -1,0 +1,1 @@
+"""The log, the store and the catalogue of admitted releases."""

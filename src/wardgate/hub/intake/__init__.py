@@ -1,0 +1,1 @@
+"""Verify, decide again, admit or refuse."""

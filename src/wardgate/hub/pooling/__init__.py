@@ -1,0 +1,1 @@
+"""The driving half of every federated computation."""

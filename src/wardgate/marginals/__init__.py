@@ -1,0 +1,1 @@
+"""Tables from noisy marginals: pure maths, used in a ward for its own corpus and at the hub for the joint one."""

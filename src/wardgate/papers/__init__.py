@@ -1,0 +1,1 @@
+"""Records -> documents for people."""

@@ -1,0 +1,1 @@
+"""Claims, what they cost, the noise that backs them, and the budget."""

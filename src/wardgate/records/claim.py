@@ -1,0 +1,60 @@
+"""What was done to protect people, kept apart from what it costs (privacy/accountant.py)."""
+
+from typing import Literal
+
+from wardgate.records.record import Number, Record
+
+
+class GaussianEvent(Record):
+    """One discrete Gaussian release.
+
+    Attributes:
+        noise_multiplier: Standard deviation of the noise over the L2 sensitivity of one person.
+        count: How many times, adaptively composed.
+        what: What was measured, in words.
+    """
+
+    noise_multiplier: Number
+    count: int
+    what: str
+
+
+class ExponentialEvent(Record):
+    """One choice by the exponential mechanism.
+
+    Attributes:
+        epsilon: Pure-DP cost of one choice.
+        count: How many choices, adaptively composed.
+        what: What was chosen, in words.
+    """
+
+    epsilon: Number
+    count: int
+    what: str
+
+
+class Claim(Record):
+    """The privacy statement of one release, after NIST SP 800-226.
+
+    Attributes:
+        kind: `dp` (differentially private), `exact` (true values, small-cell rules only), `none`
+            (a generator without a guarantee). Never absent.
+        epsilon: Total of `events` at `delta` by `accountant`; only with `dp`.
+        delta: Only with `dp`.
+        events: Everything random that touched patients, so that others can recompose the cost.
+        covers: Decisions on raw data that the claim includes (bounds, categories, bins, missingness, choice).
+        excludes: What it does not cover, in words.
+        noise_source: `system`, or `unsafe-test`, which every gate refuses.
+    """
+
+    kind: Literal["dp", "exact", "none"]
+    epsilon: Number | None = None
+    delta: Number | None = None
+    unit: Literal["person"] = "person"
+    neighbour: Literal["add-or-remove"] = "add-or-remove"
+    accountant: Literal["pld"] = "pld"
+    gaussian: tuple[GaussianEvent, ...] = ()
+    exponential: tuple[ExponentialEvent, ...] = ()
+    covers: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    noise_source: Literal["system", "unsafe-test"] = "system"

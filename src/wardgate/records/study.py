@@ -1,0 +1,267 @@
+"""The study: one locked document that every later record names by its SHA-256."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from wardgate.records.gate_policy import GatePolicy
+from wardgate.records.record import Name, Number, Record
+
+SCHEMA = "wardgate/study/1"
+
+
+class Feature(Record):
+    """One input of the model, with what every hospital must deliver for it.
+
+    Attributes:
+        type: `number` and `integer` need `unit` and `range`; `category` needs `values`; `boolean` needs neither.
+        unit: UCUM code of the values in the study; hospitals convert to it.
+        range: Plausible range in `unit`. Values outside are counted, then treated as missing.
+            The range also maps the feature to [-1, 1] (public, so it costs no privacy).
+        values: All categories, the first is the reference.
+        aggregation: How several values inside the window become one.
+        window_hours: Hours relative to the index date, [from, to]; `to` may not pass 0 (no leakage).
+        missing: `allowed` adds a missing indicator; `refused` drops persons without the value.
+        codes: Terminology codes, e.g. {"loinc": "8480-6"}.
+        quasi_identifier: Known to outsiders, so rare combinations of it are guarded.
+    """
+
+    name: Name
+    type: Literal["number", "integer", "category", "boolean"]
+    meaning: str = ""
+    unit: str | None = None
+    range: tuple[Number, Number] | None = None
+    values: tuple[str, ...] | None = None
+    aggregation: Literal["last", "first", "mean", "min", "max", "count", "any"] = "last"
+    window_hours: tuple[int, int] = (-24, 0)
+    missing: Literal["allowed", "refused"] = "allowed"
+    codes: dict[str, str] = Field(default_factory=dict)
+    quasi_identifier: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.type in ("number", "integer"):
+            if self.unit is None or self.range is None:
+                raise ValueError(f"a {self.type} feature needs 'unit' (UCUM) and 'range'")
+            if self.values is not None:
+                raise ValueError(f"a {self.type} feature has no 'values'")
+            if not self.range[0] < self.range[1]:
+                raise ValueError(f"expected range [low, high] with low < high, found {list(self.range)}")
+        else:
+            if self.unit is not None or self.range is not None:
+                raise ValueError(f"a {self.type} feature has no 'unit' and no 'range'")
+            if self.type == "category" and (self.values is None or len(set(self.values)) < 2):
+                raise ValueError("a category feature needs 'values' with at least two different entries")
+            if self.type == "boolean" and self.values is not None:
+                raise ValueError("a boolean feature has no 'values'")
+        if self.values is not None and len(set(self.values)) != len(self.values):
+            raise ValueError("'values' names a category twice")
+        if self.window_hours[0] > self.window_hours[1]:
+            raise ValueError(f"expected window_hours [from, to] with from <= to, found {list(self.window_hours)}")
+        if self.window_hours[1] > 0:
+            raise ValueError("window_hours ends after the index date: the feature would see the future")
+        return self
+
+
+class Requirement(Record):
+    """An eligibility rule on a named field: keep persons whose value is one of `values` or inside `range`."""
+
+    field: Name
+    values: tuple[str, ...] | None = None
+    range: tuple[Number, Number] | None = None
+    meaning: str = ""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.values is None) == (self.range is None):
+            raise ValueError("a requirement needs either 'values' or 'range'")
+        return self
+
+
+class Cohort(Record):
+    """Who is in the study. `entries: first` keeps the first entry of a person in the hospital's own order."""
+
+    entry: str
+    requires: tuple[Requirement, ...] = ()
+    entries: Literal["single", "first"] = "single"
+
+
+class Label(Record):
+    """The outcome: an event in a window after the index date."""
+
+    name: Name
+    meaning: str
+    window_days: tuple[int, int]
+
+    @model_validator(mode="after")
+    def _after_index(self) -> Self:
+        if not 0 <= self.window_days[0] <= self.window_days[1]:
+            raise ValueError(f"expected window_days [from, to] with 0 <= from <= to, found {list(self.window_days)}")
+        return self
+
+
+class Subgroup(Record):
+    """Groups in which the model is judged apart: the categories of a feature, or bands of a number cut at `cuts`."""
+
+    feature: Name
+    cuts: tuple[Number, ...] = ()
+
+
+class Splits(Record):
+    """Shares of persons, committed before any fit."""
+
+    train: Number = 0.55
+    tuning: Number = 0.05
+    holdout: Number = 0.20
+    locked_test: Number = 0.20
+
+    @model_validator(mode="after")
+    def _all(self) -> Self:
+        parts = (self.train, self.tuning, self.holdout, self.locked_test)
+        if min(parts) <= 0 or abs(sum(parts) - 1) > 1e-9:
+            raise ValueError(f"expected four positive shares that add up to 1, found {list(parts)}")
+        return self
+
+
+class Model(Record):
+    """One entry of the model menu. `ridge` is the L2 penalty on features scaled to [-1, 1]; no penalty on the intercept."""
+
+    name: Literal["logistic"] = "logistic"
+    ridge: Number = 1.0
+    ridge_menu: tuple[Number, ...] = (0.1, 1.0, 10.0)
+
+
+class Acceptance(Record):
+    """What the joint model must reach at rehearsal, or the loop rebalances once."""
+
+    auroc_min: Number
+    worst_site_auroc_min: Number
+    oe: tuple[Number, Number] = (0.8, 1.25)
+    slope: tuple[Number, Number] = (0.8, 1.25)
+    subgroup_gap_max: Number = 0.15
+    locked_test_opens: int = 1
+
+
+class ClinicalRule(Record):
+    """A relation that no real patient breaks: `left op right`, right being a feature or a number.
+
+    `when` limits the rule to rows where a feature has one of the given values.
+    """
+
+    name: Name
+    left: Name
+    op: Literal["<", "<=", ">", ">=", "==", "!="]
+    right: str
+    when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    source: str = ""
+
+
+class Generator(Record):
+    """How hospitals make their corpora. A hospital may choose another generator; the gate judges it all the same."""
+
+    name: Literal["marginal-tree", "sequential-cart"] = "marginal-tree"
+    rows: Literal["as-training"] = "as-training"
+
+
+Spend = Literal["exact"] | Number
+"""`exact` (true values, small-cell rules only) or an epsilon."""
+
+
+class Budget(Record):
+    """Epsilon per population and split (a person is in one split), and what each step may take.
+
+    Attributes:
+        epsilon_total: What all releases on one split may cost together (joint PLD).
+        delta: For every statement; at most 1 / (10 x persons).
+        corpus, joint_corpus: Epsilon of the synthetic corpora (training persons).
+        fit: Federated fit on training persons: `exact` or an epsilon.
+        evaluation: Score bins on holdout and locked test: `exact` or an epsilon.
+        definitions: Comparison of definitions between sites: `exact` or an epsilon.
+    """
+
+    epsilon_total: Number = 3.0
+    delta: Number = 1e-6
+    corpus: Number = 1.0
+    joint_corpus: Number = 1.0
+    fit: Spend = "exact"
+    evaluation: Spend = "exact"
+    definitions: Spend = "exact"
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if not 0 < self.delta < 1e-3:
+            raise ValueError("expected 0 < delta < 0.001")
+        if min(self.epsilon_total, self.corpus, self.joint_corpus) <= 0:
+            raise ValueError("every epsilon must be positive")
+        for part in ("fit", "evaluation", "definitions"):
+            spend = getattr(self, part)
+            if spend != "exact" and spend <= 0:
+                raise ValueError(f"{part}: every epsilon must be positive")
+        if max(self.corpus, self.joint_corpus) > self.epsilon_total:
+            raise ValueError("epsilon_total is smaller than one corpus costs")
+        return self
+
+
+class Study(Record):
+    """A whole study. Its canonical bytes have one SHA-256; every site signs it; every later record names it."""
+
+    schema_: Literal["wardgate/study/1"] = Field(alias="schema")
+    id: Name
+    version: int
+    title: str
+    question: str
+    cohort: Cohort
+    index_date: str
+    label: Label
+    features: tuple[Feature, ...]
+    subgroups: tuple[Subgroup, ...] = ()
+    splits: Splits = Field(default_factory=Splits)
+    model: Model = Field(default_factory=Model)
+    generator: Generator = Field(default_factory=Generator)
+    rules: tuple[ClinicalRule, ...] = ()
+    acceptance: Acceptance
+    gate: GatePolicy = Field(default_factory=GatePolicy)
+    budget: Budget = Field(default_factory=Budget)
+    recalibration_records: int = Field(default=50, ge=0, le=50)
+    sites: tuple[Name, ...]
+    sources: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [feature.name for feature in self.features]
+        if not names:
+            raise ValueError("a study needs at least one feature")
+        if len(set(names)) != len(names):
+            raise ValueError("two features have the same name")
+        if self.label.name in names:
+            raise ValueError(f"'{self.label.name}' is both the label and a feature")
+        if len(set(self.sites)) != len(self.sites):
+            raise ValueError("'sites' names a site twice")
+        known = {feature.name: feature for feature in self.features}
+        for subgroup in self.subgroups:
+            feature = known.get(subgroup.feature)
+            if feature is None:
+                raise ValueError(f"subgroup '{subgroup.feature}' is not a feature")
+            numeric = feature.type in ("number", "integer")
+            if numeric != bool(subgroup.cuts):
+                raise ValueError(f"subgroup '{subgroup.feature}': cuts belong to numbers, and numbers need cuts")
+        for rule in self.rules:
+            for name in (rule.left, *rule.when):
+                if name not in known:
+                    raise ValueError(f"rule '{rule.name}' names '{name}', which is not a feature")
+        if self.gate.dp.exact_sums == "deny" and "exact" in (
+            self.budget.fit,
+            self.budget.evaluation,
+            self.budget.definitions,
+        ):
+            raise ValueError(
+                "gate.dp.exact_sums is 'deny', so budget.fit, .evaluation and .definitions need an epsilon"
+            )
+        return self
+
+    def plain(self) -> dict[str, object]:
+        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
+
+    def feature(self, name: str) -> Feature:
+        """Return the feature called `name`."""
+        return next(feature for feature in self.features if feature.name == name)

@@ -1,0 +1,1 @@
+"""Simulated hospitals with known truth."""
