@@ -49,14 +49,13 @@ def design_columns(features: Sequence[Feature]) -> tuple[Column, ...]:
 
 def scaled(feature: Feature, values: pl.Series) -> Matrix:
     """Map a numeric feature to [-1, 1] by its range, clipped; missing becomes NaN. Booleans stay 0/1."""
-    array = values.cast(pl.Float64).to_numpy().astype(np.float64)
+    array: Matrix = values.cast(pl.Float64).to_numpy().astype(np.float64)
     if feature.type == "boolean":
-        return np.clip(array, 0.0, 1.0)
-    assert_range = feature.range
-    if assert_range is None:
+        return np.asarray(np.clip(array, 0.0, 1.0))
+    if feature.range is None:
         raise Invalid(f"feature '{feature.name}' has no range; it cannot be scaled")
-    low, high = assert_range
-    return np.clip((array - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
+    low, high = feature.range
+    return np.asarray(np.clip((array - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0))
 
 
 def design_matrix(features: Sequence[Feature], table: pl.DataFrame) -> Matrix:

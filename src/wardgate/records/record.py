@@ -56,8 +56,8 @@ class Record(BaseModel):
         """Return the canonical bytes (RFC 8785)."""
         return canonical(self.plain())
 
-    def sha256(self) -> str:
-        """Return the digest of the canonical bytes."""
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the canonical bytes."""
         return sha256(self.to_bytes())
 
     @classmethod

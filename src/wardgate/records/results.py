@@ -25,7 +25,10 @@ class FlowStep(_Part):
 
 
 class FeatureQuality(_Part):
-    """What one hospital's data looks like for one feature. Shares are absent where a count below 11 could be derived."""
+    """What one hospital's data looks like for one feature.
+
+    Shares are absent where a count below 11 could be derived.
+    """
 
     feature: str
     present: float | None

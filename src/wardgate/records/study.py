@@ -124,7 +124,10 @@ class Splits(Record):
 
 
 class Model(Record):
-    """One entry of the model menu. `ridge` is the L2 penalty on features scaled to [-1, 1]; no penalty on the intercept."""
+    """One entry of the model menu.
+
+    `ridge` is the L2 penalty on features scaled to [-1, 1]; the intercept is not penalised.
+    """
 
     name: Literal["logistic"] = "logistic"
     ridge: Number = 1.0

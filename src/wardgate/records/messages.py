@@ -1,0 +1,138 @@
+"""Questions and answers: the only conversation between the hub and a ward."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from wardgate.records.parcel import VectorRef
+from wardgate.records.record import Digest, Name, Number, Record
+from wardgate.records.study import Spend
+from wardgate.records.verdict import Evidence
+
+QUESTION = "question/v1"
+ANSWER = "answer/v1"
+SUM = "sum/v1"
+CERTIFICATE = "shareable-synthetic/v1"
+MANIFEST = "run-manifest/v1"
+
+SplitName = Literal["none", "train", "tuning", "holdout", "locked_test"]
+
+Computation = Literal[
+    "enrol", "review", "roster", "corpus", "associations", "newton", "score_bins", "evaluate", "marginals", "close"
+]
+
+
+class SumTerms(Record):
+    """The public terms of one secure sum. Every site checks them before it answers.
+
+    Attributes:
+        roster: Sites in the sum, sorted. All of them must answer, or the sum does not open.
+        entries: Length of the vector.
+        persons: Public upper bound on the persons in the whole sum; fixes the ring's scale.
+        noise_multiplier: Noise over the L2 bound of one person; absent for an exact sum.
+        tolerated: Sites that may collude without weakening the promised noise.
+    """
+
+    roster: tuple[Name, ...]
+    entries: int
+    persons: int
+    noise_multiplier: Number | None = None
+    tolerated: int = 0
+
+
+class Question(Record):
+    """One question of the hub.
+
+    Attributes:
+        number: The hub's running number; no two questions of a study share one.
+        computation: Which answer is asked for.
+        parameters: Public parameters, numbers as text.
+        split: Whose persons it touches.
+        spend: `exact`, or the epsilon that the answer may cost.
+        sum: Terms of the secure sum; absent for sited answers.
+        vectors: Raw vectors and blobs that travel beside the question.
+    """
+
+    study_sha256: Digest
+    number: int
+    computation: Computation
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    split: SplitName = "none"
+    spend: Spend = "exact"
+    sum: SumTerms | None = None
+    vectors: tuple[VectorRef, ...] = ()
+
+
+class Answer(Record):
+    """One answer of a ward, already judged by its gate.
+
+    Attributes:
+        question_sha256: Digest of the question's envelope.
+        outcome: `released`, or `refused` with the reason in `refusal`.
+        statement: What is said beside the vectors, numbers as text.
+        evidence: What the gate measured. The receiver decides again on it and must agree.
+        verdict: The outcome that the gate reached.
+        policy_sha256: The policy that decided.
+        opening: Which opening of the locked test this is, counted from 1.
+    """
+
+    study_sha256: Digest
+    question_sha256: Digest
+    site: Name
+    computation: Computation
+    outcome: Literal["released", "refused"]
+    statement: dict[str, Any] = Field(default_factory=dict)
+    evidence: Evidence | None = None
+    verdict: Literal["pass", "fail", "not_evaluable", "not_judged"]
+    policy_sha256: Digest | None = None
+    refusal: str = ""
+    opening: int | None = None
+    vectors: tuple[VectorRef, ...] = ()
+
+
+class OpenedSum(Record):
+    """The hub's record of a sum it opened; anyone can recompute it from the masked answers.
+
+    Attributes:
+        answers: Digests of the answers' envelopes, by site.
+        total: The opened vector.
+    """
+
+    study_sha256: Digest
+    question_sha256: Digest
+    answers: dict[str, Digest]
+    total: VectorRef
+
+
+class Party(Record):
+    """One key holder. `simulated` keys may approve only simulated runs and the demo."""
+
+    name: Name
+    role: Literal["hub", "site"]
+    public_key: str
+    simulated: bool
+
+
+class RosterEntry(Record):
+    """A site that takes part: its long-term key, its exchange key and the digest of the signed enrolment."""
+
+    site: Name
+    public_key: str
+    exchange_key: str
+    enrolment_sha256: Digest
+    persons_band: str
+
+
+class FileEntry(Record):
+    """One file of a run."""
+
+    path: str
+    sha256: Digest
+    bytes: int
+
+
+class Manifest(Record):
+    """Every file of a finished run. Nothing else may lie beside them."""
+
+    study_sha256: Digest
+    files: tuple[FileEntry, ...]

@@ -1,0 +1,92 @@
+"""What travels: one signed envelope and the raw bytes it speaks of, content-addressed."""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardgate.records.canonical import sha256
+from wardgate.records.errors import Broken
+from wardgate.records.record import Digest, Record
+
+_MAGIC = b"WGPARCEL1"
+
+
+class VectorRef(Record):
+    """A raw little-endian vector beside the record: digest, dtype and shape are signed, the bytes travel as they are."""
+
+    name: str
+    sha256: Digest
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An envelope and its blobs, in the order in which the signed record names them."""
+
+    envelope: bytes
+    blobs: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that cross the wall."""
+        return len(self.envelope) + sum(len(blob) for blob in self.blobs)
+
+    def to_bytes(self) -> bytes:
+        """Return one framed byte string."""
+        parts = [self.envelope, *self.blobs]
+        return _MAGIC + struct.pack("<I", len(parts)) + b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Parcel":
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            Broken: truncated, too long, or not a parcel.
+        """
+        if data[: len(_MAGIC)] != _MAGIC or len(data) < len(_MAGIC) + 4:
+            raise Broken("not a parcel: the first bytes are wrong")
+        (count,) = struct.unpack_from("<I", data, len(_MAGIC))
+        position, parts = len(_MAGIC) + 4, []
+        for _ in range(count):
+            if position + 8 > len(data):
+                raise Broken("a parcel is truncated")
+            (length,) = struct.unpack_from("<Q", data, position)
+            position += 8
+            if position + length > len(data):
+                raise Broken("a parcel is truncated")
+            parts.append(data[position : position + length])
+            position += length
+        if position != len(data) or not parts:
+            raise Broken("a parcel has bytes that nobody declared")
+        return cls(parts[0], tuple(parts[1:]))
+
+
+def pack_vector(name: str, vector: NDArray[np.generic]) -> tuple[VectorRef, bytes]:
+    """Return the signed reference and the raw little-endian bytes of a vector."""
+    little = np.ascontiguousarray(vector, dtype=vector.dtype.newbyteorder("<"))
+    data = little.tobytes()
+    return VectorRef(name=name, sha256=sha256(data), dtype=little.dtype.str, shape=tuple(little.shape)), data
+
+
+def pack_bytes(name: str, data: bytes) -> tuple[VectorRef, bytes]:
+    """Return the signed reference of an opaque blob."""
+    return VectorRef(name=name, sha256=sha256(data), dtype="|u1", shape=(len(data),)), data
+
+
+def unpack_vector(ref: VectorRef, data: bytes) -> NDArray[np.generic]:
+    """Return the vector.
+
+    Raises:
+        Broken: the bytes do not match the signed digest, dtype or shape.
+    """
+    if sha256(data) != ref.sha256:
+        raise Broken(f"vector '{ref.name}': the bytes do not match the signed digest")
+    if ref.dtype not in ("<f8", "<u8", "<i8", "|u1"):
+        raise Broken(f"vector '{ref.name}': unexpected dtype {ref.dtype}")
+    count = int(np.prod(ref.shape)) if ref.shape else 1
+    if len(data) != count * np.dtype(ref.dtype).itemsize:
+        raise Broken(f"vector '{ref.name}': the bytes do not match the signed shape")
+    return np.frombuffer(data, dtype=ref.dtype).reshape(ref.shape)
