@@ -1,0 +1,197 @@
+"""What claims cost: the joint privacy loss distribution of everything random that touched a person.
+
+Everything is stated for one person added or removed. Gaussian releases without sampling compose exactly into
+one Gaussian release, so a claim of any length costs one discretisation, not one for each event.
+
+The noise of `privacy.noise` and `sums.shares` is discrete Gaussian and is accounted as Gaussian of the same
+multiplier. That is sound because of how it is made: inputs are integers on a lattice on which the standard
+deviation is at least 2^10 steps, and the variance is (multiplier x reach)^2 + 4, reach being the L2 sensitivity
+of the rounded input. A Gaussian release of variance (multiplier x reach)^2, rounded at random by a discrete
+Gaussian of variance 4 centred on it, has the distribution of that release up to a factor within 1e-30 of 1 in
+each entry (convolution theorem for discrete Gaussians), and post-processing costs nothing. Sums of n discrete
+Gaussian shares of at least 2^10 steps each differ from one discrete Gaussian by a factor closer to 1 still.
+
+References: Peikert (2010), An Efficient and Parallel Gaussian Sampler for Lattices, theorem 3.1;
+    Kairouz, Liu, Steinke (2021), The Distributed Discrete Gaussian Mechanism, arXiv:2102.06387;
+    Doroshenko et al. (2022), Connect the Dots, arXiv:2207.04380; Balle, Wang (2018), arXiv:1805.06530.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+from dp_accounting.pld import common, privacy_loss_distribution
+from scipy.optimize import brentq
+from scipy.special import log_ndtr
+
+from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent
+from wardgate.records.errors import Invalid
+
+INTERVAL = 1e-4
+"""Discretisation of the privacy loss, dp-accounting's own default. Coarsened by doubling for large losses."""
+
+STEPS = 10_000
+"""Reported epsilons are rounded up to the next 1/10,000."""
+
+MARGIN = 1e-5
+"""Added before rounding up, so that no order of composing the same events in dp-accounting exceeds our figure."""
+
+
+def epsilon_of(
+    *, gaussian: Sequence[GaussianEvent] = (), exponential: Sequence[ExponentialEvent] = (), delta: float
+) -> float:
+    """Return what all events together cost at `delta`: 0.0 for none, infinity if one has no noise.
+
+    Composed as one privacy loss distribution by dp-accounting with pessimistic estimates, then rounded up to
+    four decimals: for every epsilon below 100 never below dp-accounting's own figure, and above it by at most
+    0.00012 plus its discretisation (another 0.0001 for each choice). Choices are accounted as any pure-DP mechanism of their epsilon.
+
+    Raises:
+        Invalid: `delta` is not in (0, 1), a count is negative, or an epsilon is negative.
+    """
+    _check_delta(delta)
+    return _epsilon(_inverse_variance(gaussian), _choices(exponential), delta)
+
+
+def noise_multiplier_for(
+    *, epsilon: float, delta: float, count: int = 1, exponential: Sequence[ExponentialEvent] = ()
+) -> float:
+    """Return the smallest noise multiplier (to 1e-5 of itself) for `count` Gaussian releases and the given choices.
+
+    `epsilon_of` for these events with the returned multiplier is at most `epsilon`.
+
+    Raises:
+        Invalid: `epsilon` is not positive, `delta` is not in (0, 1), `count` is below 1, or the choices alone
+            cost more than `epsilon`.
+    """
+    _check_delta(delta)
+    if not (math.isfinite(epsilon) and epsilon > 0):
+        raise Invalid(f"expected a finite epsilon above 0, found {epsilon}")
+    if count < 1:
+        raise Invalid(f"expected a count of at least 1, found {count}")
+    # One part in 10^12 above the root, since the claim adds the releases up again in another order.
+    return _multiplier(epsilon, delta, _choices(exponential)) * math.sqrt(count) * (1 + 1e-12)
+
+
+def dp_claim(
+    *,
+    gaussian: Sequence[GaussianEvent] = (),
+    exponential: Sequence[ExponentialEvent] = (),
+    delta: float,
+    covers: Iterable[str],
+    excludes: Iterable[str],
+    noise_source: Literal["system", "unsafe-test"],
+) -> Claim:
+    """Return the claim of these events with its epsilon.
+
+    Args:
+        noise_source: `Entropy.name` of the source that was used.
+
+    Raises:
+        Invalid: there are no events, or one of them has no noise: that is not a DP claim.
+    """
+    epsilon = epsilon_of(gaussian=gaussian, exponential=exponential, delta=delta)
+    if not (gaussian or exponential) or not math.isfinite(epsilon):
+        raise Invalid("a DP claim needs at least one event, and noise in each; use an exact claim or none instead")
+    return Claim(
+        kind="dp",
+        epsilon=epsilon,
+        delta=delta,
+        gaussian=tuple(gaussian),
+        exponential=tuple(exponential),
+        covers=tuple(covers),
+        excludes=tuple(excludes),
+        noise_source=noise_source,
+    )
+
+
+def _check_delta(delta: float) -> None:
+    if not 0 < delta < 1:
+        raise Invalid(f"expected 0 < delta < 1, found {delta}")
+
+
+def _inverse_variance(gaussian: Sequence[GaussianEvent]) -> float:
+    """Return the sum of count / multiplier^2: the composition as one Gaussian release."""
+    parts = []
+    for event in gaussian:
+        if event.count < 0:
+            raise Invalid(f"expected a count of at least 0, found {event.count}")
+        if event.count and event.noise_multiplier <= 0:
+            return math.inf
+        if event.count:
+            parts.append(event.count / event.noise_multiplier**2)
+    return math.fsum(parts)
+
+
+def _choices(exponential: Sequence[ExponentialEvent]) -> tuple[tuple[float, int], ...]:
+    counts: Counter[float] = Counter()
+    for event in exponential:
+        if event.count < 0 or event.epsilon < 0:
+            raise Invalid(f"expected a choice of epsilon and count at least 0, found {event.epsilon}, {event.count}")
+        if event.count and event.epsilon > 0:
+            counts[event.epsilon] += event.count
+    return tuple(sorted(counts.items()))
+
+
+@lru_cache(maxsize=4096)
+def _epsilon(inverse_variance: float, choices: tuple[tuple[float, int], ...], delta: float) -> float:
+    if inverse_variance == 0 and not choices:
+        return 0.0
+    if not math.isfinite(inverse_variance):
+        return math.inf
+    pure = math.fsum(epsilon * count for epsilon, count in choices)
+    # Losses reach about pure + v/2 + 10 sqrt(v); a grid of at most 2^18 points or so keeps this quick.
+    span = pure + inverse_variance / 2 + 10 * math.sqrt(inverse_variance)
+    interval = INTERVAL * 2 ** max(0, math.ceil(math.log2(span / (2**17 * INTERVAL)))) if span > 0 else INTERVAL
+    joint: Any = privacy_loss_distribution.identity(value_discretization_interval=interval)
+    for epsilon, count in choices:
+        one = privacy_loss_distribution.from_privacy_parameters(
+            common.DifferentialPrivacyParameters(epsilon, 0.0), value_discretization_interval=interval
+        )
+        joint = joint.compose(one.self_compose(count))
+    if inverse_variance > 0:
+        joint = joint.compose(
+            privacy_loss_distribution.from_gaussian_mechanism(
+                1 / math.sqrt(inverse_variance), value_discretization_interval=interval
+            )
+        )
+    found = float(joint.get_epsilon_for_delta(delta))
+    if not math.isfinite(found):
+        return math.inf
+    return math.ceil((found + MARGIN) * STEPS) / STEPS
+
+
+@lru_cache(maxsize=1024)
+def _multiplier(epsilon: float, delta: float, choices: tuple[tuple[float, int], ...]) -> float:
+    """Return the least multiplier of one Gaussian release beside `choices`, to 1e-5 of itself."""
+    alone = _epsilon(0.0, choices, delta)
+    if alone >= epsilon:
+        raise Invalid(f"the choices alone cost {alone}, nothing of epsilon {epsilon} is left for noise; choose less")
+
+    def affordable(multiplier: float) -> bool:
+        return _epsilon(1 / multiplier**2, choices, delta) <= epsilon
+
+    low = high = _analytic_multiplier(epsilon, delta)
+    step = 0.02 if choices else 1e-5
+    while affordable(low):
+        high, low, step = low, low / (1 + step), 4 * step
+    while not affordable(high):
+        low, high, step = high, high * (1 + step), 4 * step
+    while high > low * (1 + 1e-5):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if affordable(middle) else (middle, high)
+    return high
+
+
+def _analytic_multiplier(epsilon: float, delta: float) -> float:
+    """Return the exact multiplier of one Gaussian release, by the closed form of its privacy profile."""
+
+    def excess(log_multiplier: float) -> float:
+        mu = math.exp(-log_multiplier)
+        upper = log_ndtr(mu / 2 - epsilon / mu)
+        lower = epsilon + log_ndtr(-mu / 2 - epsilon / mu)
+        return float(upper + math.log1p(-math.exp(min(lower - upper, -1e-15)))) - math.log(delta)
+
+    return math.exp(float(brentq(excess, math.log(1e-4), math.log(1e9))))
