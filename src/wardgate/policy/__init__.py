@@ -1,1 +1,6 @@
 """Evidence x rules -> verdict; run by the hospital, then again by whoever receives."""
+
+from wardgate.policy.decision import RULES, decide, explain
+from wardgate.policy.rule import Rule
+
+__all__ = ["RULES", "Rule", "decide", "explain"]

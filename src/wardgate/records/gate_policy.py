@@ -38,9 +38,19 @@ def _tiers() -> tuple[Tier, ...]:
 
 
 class Membership(Record):
-    """One test over attacks, subgroups and the most unusual decile, plus limits by tier."""
+    """One test over attacks, subgroups and the most unusual decile, plus limits by tier.
+
+    Attributes:
+        battery_level: The battery fails where its p-value is below this, times the attempt.
+        permutations: Member labels drawn for the null of the battery.
+        subgroup_min_persons: Members and non-members that a declared subgroup needs to be tested apart.
+        rehearsals: Draws of planted copies that measure what the battery would have caught.
+    """
 
     battery_level: Number = 0.01
+    permutations: int = Field(default=999, ge=199)
+    subgroup_min_persons: int = Field(default=200, ge=50)
+    rehearsals: int = Field(default=50, ge=10)
     auc_max: Number = 0.55
     tiers: tuple[Tier, ...] = Field(default_factory=_tiers)
     planted_copy_fraction: Number = 0.02
@@ -75,11 +85,16 @@ class DifferentialPrivacy(Record):
 
 
 class GatePolicy(Record):
-    """All rules of one gate. An absent rule is not a permission: unknown evidence is refused."""
+    """All rules of one gate. An absent rule is not a permission: unknown evidence is refused.
+
+    Attributes:
+        bound_level: One-sided confidence of every bound that a rule judges, at the first attempt.
+    """
 
     profile: Profile = "commons-controlled"
     max_attempts: int = 3
     min_sites_in_sum: int = 3
+    bound_level: Number = Field(default=0.95, ge=0.8, lt=1.0)
     small_cells: SmallCells = Field(default_factory=SmallCells)
     dp: DifferentialPrivacy = Field(default_factory=DifferentialPrivacy)
     membership: Membership = Field(default_factory=Membership)

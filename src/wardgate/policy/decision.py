@@ -1,0 +1,86 @@
+"""Evidence x policy -> verdict. Pure: whoever receives a release runs it again and must agree."""
+
+from collections.abc import Sequence
+
+from wardgate.policy import answers, common, corpus
+from wardgate.policy.claims import claim_fault
+from wardgate.policy.rule import Case, Judgement, Rule
+from wardgate.records.errors import Invalid, Refused
+from wardgate.records.gate_policy import GatePolicy
+from wardgate.records.verdict import Evidence, Ruling, Verdict
+
+RULES: tuple[Rule, ...] = (*common.RULES, *corpus.RULES, *answers.RULES)
+
+
+def decide(
+    evidence: Evidence,
+    policy: GatePolicy,
+    *,
+    unsafe_accept_test_noise: bool = False,
+    rules: Sequence[Rule] = RULES,
+) -> Verdict:
+    """Judge one piece of evidence by all rules.
+
+    Args:
+        evidence: What the ward measured.
+        policy: The limits.
+        unsafe_accept_test_noise: Accept claims whose noise is a repeatable stream; for tests alone.
+        rules: All rules; a subset is for tests of single rules.
+
+    Returns:
+        All rulings, also those that passed. `pass` only if every ruling passed or is covered by a DP claim.
+
+    Raises:
+        Refused: there are no rules. Nothing is allowed by default.
+    """
+    if not rules:
+        raise Refused("the gate has no rules, so nothing may leave; use the rules of wardgate.policy")
+    case = Case(
+        evidence=evidence,
+        policy=policy,
+        accept_test_noise=unsafe_accept_test_noise,
+        claim_fault=claim_fault(evidence.claim, accept_test_noise=unsafe_accept_test_noise),
+    )
+    applying = [rule for rule in rules if evidence.kind in rule.kinds] or list(common.RULES)
+    rulings = tuple(ruling for rule in applying if (ruling := _ruling(rule, case)) is not None)
+    outcomes = {ruling.outcome for ruling in rulings}
+    outcome = (
+        "fail" if "fail" in outcomes or not rulings else "not_evaluable" if "not_evaluable" in outcomes else "pass"
+    )
+    return Verdict(
+        outcome=outcome,
+        rulings=rulings,
+        policy_sha256=policy.fingerprint(),
+        evidence_sha256=evidence.fingerprint(),
+    )
+
+
+def _ruling(rule: Rule, case: Case) -> Ruling | None:
+    found = rule.judge(case)
+    if found is None:
+        return None
+    return _written(rule, found)
+
+
+def _written(rule: Rule, found: Judgement) -> Ruling:
+    return Ruling(
+        rule=rule.name,
+        outcome=found.outcome,
+        limit=found.limit,
+        meaning=rule.meaning,
+        measured=found.measured,
+        reason=found.reason,
+        detects=found.detects,
+    )
+
+
+def explain(rule_name: str) -> str:
+    """Return what a rule tests, whom it fears, what it means for one patient and where its limit comes from.
+
+    Raises:
+        Invalid: there is no such rule.
+    """
+    for rule in RULES:
+        if rule.name == rule_name:
+            return f"{rule.tests} An attacker is assumed to know: {rule.attacker} {rule.meaning} Limit: {rule.source}."
+    raise Invalid(f"no rule is called '{rule_name}'; expected one of {', '.join(rule.name for rule in RULES)}")
