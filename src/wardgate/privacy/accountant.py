@@ -46,7 +46,8 @@ def epsilon_of(
 
     Composed as one privacy loss distribution by dp-accounting with pessimistic estimates, then rounded up to
     four decimals: for every epsilon below 100 never below dp-accounting's own figure, and above it by at most
-    0.00012 plus its discretisation (another 0.0001 for each choice). Choices are accounted as any pure-DP mechanism of their epsilon.
+    0.00012 plus its discretisation (another 0.0001 for each choice). A choice is accounted as any pure-DP
+    mechanism of its epsilon.
 
     Raises:
         Invalid: `delta` is not in (0, 1), a count is negative, or an epsilon is negative.

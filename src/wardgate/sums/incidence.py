@@ -1,0 +1,142 @@
+"""Do several sums together give away fewer sites than any one of them?"""
+
+import math
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardgate.records.errors import Invalid, Unsupported
+
+LARGEST_MINIMUM = 3
+
+Matrix = NDArray[np.int64]
+
+
+def isolates(rosters: Collection[frozenset[str]], *, minimum: int = 3) -> frozenset[str] | None:
+    """Find a set of fewer than `minimum` sites that exact sums over these rosters give away together.
+
+    Whoever holds the sums can form every linear combination of them. The answer is a set of sites on which
+    some combination that is not zero rests alone, or None where there is no such set. It is exact over the
+    rationals: leave-one-out, differences, coalitions and regrouping included. Blocks that are whole in every
+    roster never fall apart.
+
+    Sites that are in the same rosters stay together in every combination, so they are treated as one atom. A
+    combination resting on atoms A exists just when the rosters' rank falls as the columns of A are struck out.
+    Candidates come from a row reduction modulo a prime, which misses none when the rank is kept; each is then
+    confirmed modulo so many primes that their product exceeds every minor of the matrix.
+
+    Args:
+        rosters: The sites in each exact sum; all sums of all time over the same answers, not only new ones.
+        minimum: 1 to 3.
+
+    Raises:
+        Unsupported: `minimum` above 3.
+        Invalid: `minimum` below 1.
+    """
+    if minimum < 1:
+        raise Invalid(f"expected a minimum of at least 1 site, found {minimum}")
+    if minimum > LARGEST_MINIMUM:
+        raise Unsupported(f"combinations resting on fewer than {minimum} sites are not searched; at most 3")
+    sites, atoms = _atoms([roster for roster in set(rosters) if roster])
+    if not atoms:
+        return None
+    matrix = np.array(list(atoms), dtype=np.int64).T
+    members = list(atoms.values())
+    primes = _primes(_primes_needed(min(matrix.shape)))
+    rank = _rank(matrix, primes)
+    reduced, pivots = next(found for found in (_reduce(matrix, prime) for prime in primes) if len(found[1]) == rank)
+    for columns in _candidates(reduced, pivots):
+        found = frozenset(sites[index] for column in columns for index in members[column])
+        if len(found) < minimum and _rank(np.delete(matrix, columns, axis=1), primes) < rank:
+            return found
+    return None
+
+
+def _atoms(rosters: list[frozenset[str]]) -> tuple[list[str], dict[tuple[bool, ...], list[int]]]:
+    """Group the sites by the rosters they are in."""
+    ordered = sorted(rosters, key=sorted)
+    sites = sorted(frozenset().union(*ordered))
+    atoms: dict[tuple[bool, ...], list[int]] = {}
+    for index, site in enumerate(sites):
+        atoms.setdefault(tuple(site in roster for roster in ordered), []).append(index)
+    return sites, atoms
+
+
+def _candidates(reduced: Matrix, pivots: list[int]) -> Iterator[list[int]]:
+    """Yield every atom, and every pair of atoms, on which a row combination rests alone (modulo the prime).
+
+    Row i of a null-space basis is minus the free part of reduced row i where column i is a pivot, and a unit
+    vector where it is free. One atom stands alone when its row is zero, two when theirs are parallel. `reduced`
+    must be scaled so that the free part of each row starts with 1.
+    """
+    free = [column for column in range(reduced.shape[1]) if column not in set(pivots)]
+    parallel: dict[bytes, list[int]] = {}
+    for row, pivot in zip(reduced, pivots, strict=True):
+        rest = row[free]
+        if not rest.any():
+            yield [pivot]
+        elif np.count_nonzero(rest) == 1:
+            parallel.setdefault(rest.tobytes(), [free[int(np.flatnonzero(rest)[0])]]).append(pivot)
+        else:
+            parallel.setdefault(rest.tobytes(), []).append(pivot)
+    for group in parallel.values():
+        for pair in combinations(group, 2):
+            yield list(pair)
+
+
+def _reduce(matrix: Matrix, prime: int) -> tuple[Matrix, list[int]]:
+    """Row-reduce modulo `prime`; return the non-zero rows, their free parts starting with 1, and the pivots."""
+    rows = matrix % prime
+    pivots: list[int] = []
+    for column in range(rows.shape[1]):
+        place = len(pivots)
+        below = np.flatnonzero(rows[place:, column])
+        if len(below) == 0:
+            continue
+        rows[[place, place + below[0]]] = rows[[place + below[0], place]]
+        rows[place] = rows[place] * pow(int(rows[place, column]), -1, prime) % prime
+        others = np.flatnonzero(rows[:, column])
+        others = others[others != place]
+        rows[others] = (rows[others] - rows[others, column][:, None] * rows[place]) % prime
+        pivots.append(column)
+        if len(pivots) == len(rows):
+            break
+    kept = rows[: len(pivots)]
+    for row, pivot in zip(kept, pivots, strict=True):
+        rest = np.flatnonzero(row)
+        rest = rest[rest != pivot]
+        if len(rest):
+            row[:] = row * pow(int(row[rest[0]]), -1, prime) % prime
+    return kept, pivots
+
+
+def _rank(matrix: Matrix, primes: tuple[int, ...]) -> int:
+    """Return the rank over the rationals: some prime leaves the largest non-zero minor non-zero."""
+    best = 0
+    for prime in primes:
+        best = max(best, len(_reduce(matrix, prime)[1]))
+        if best == min(matrix.shape):
+            break
+    return best
+
+
+def _primes_needed(order: int) -> int:
+    """Return how many 31-bit primes exceed every minor of a 0/1 matrix (Hadamard: (n+1)^((n+1)/2) / 2^n)."""
+    bits = (order + 1) / 2 * math.log2(order + 1) - order
+    return max(1, math.ceil((bits + 1) / 30))
+
+
+@lru_cache(maxsize=8)
+def _primes(count: int) -> tuple[int, ...]:
+    """Return the largest primes below 2^31; products of two residues fit in int64."""
+    divisors = np.arange(3, 46_342, 2)
+    found: list[int] = []
+    candidate = 2**31 - 1
+    while len(found) < count:
+        if np.all(candidate % divisors):
+            found.append(candidate)
+        candidate -= 2
+    return tuple(found)
