@@ -3,6 +3,7 @@
 `hospital.yaml` names the hospital; `mapping.yaml` says where each field is found and how it is coded.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Literal, Self
@@ -79,9 +80,10 @@ class FieldSource(Record):
     def _kinds(self) -> Self:
         if self.numbers and (self.recode or self.ranges or self.otherwise):
             raise ValueError("'numbers' is for numeric fields; 'recode', 'ranges' and 'otherwise' are for categories")
-        for spans in self.ranges.values():
-            for span in spans:
-                bounds(span)
+        spans = sorted(bounds(span) for listed in self.ranges.values() for span in listed)
+        for (letter, _, stop), (other, low, _) in itertools.pairwise(spans):
+            if letter == other and low < stop:
+                raise ValueError("'ranges' overlap; a code may belong to one category")
         return self
 
 

@@ -8,7 +8,10 @@ from wardgate.records.errors import Invalid
 from wardgate.records.study import SCHEMA, Feature, Study
 from wardgate.records.yaml_file import Finding, Findings, Parsed, check_schema, read, validate
 
-__all__ = ["Finding", "Findings", "parse", "template"]
+RESERVED = ("person", "link", "label")
+"""Columns of every cohort; no feature may take their names."""
+
+__all__ = ["RESERVED", "Finding", "Findings", "parse", "template"]
 
 
 def parse(text: str, *, name: str) -> Study:
@@ -34,6 +37,11 @@ def _findings(parsed: Parsed, study: Study) -> Iterator[Finding]:
     """What the record's types cannot say: relations between parts of the study."""
     features = {feature.name: feature for feature in study.features}
     yield from _rules(parsed, study, features)
+    for index, feature in enumerate(study.features):
+        if feature.name in RESERVED:
+            yield parsed.finding(
+                ("features", index, "name"), found=f"'{feature.name}'", expected=f"none of {', '.join(RESERVED)}"
+            )
     for index, subgroup in enumerate(study.subgroups):
         feature = features[subgroup.feature]
         low, high = feature.range or (0.0, 0.0)

@@ -1,0 +1,206 @@
+"""Study + mapping + files -> cohort: who is in, what is known of them, and whether the site can take part."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+
+from wardgate.hospital.ward.cohort import expressions
+from wardgate.hospital.ward.cohort.findings import Counts, Quality, judge, wrong_unit
+from wardgate.hospital.ward.source.files import Source, opened
+from wardgate.records.bands import shown
+from wardgate.records.errors import Invalid
+from wardgate.records.mapping import Mapping, parse_for
+from wardgate.records.results import Requirement
+from wardgate.records.study import Study
+
+MAPPING = "mapping.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the cohort flow, with the raw count of persons left after it."""
+
+    step: str
+    persons: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """The persons of one study at one hospital. Raw counts and rows: never leaves the ward.
+
+    Attributes:
+        table: One row a person, sorted by `person` (String), then the features as measures/encoding.py
+            describes, then `label` (Int8, 0 or 1).
+        groups: Link group of each row, else the person: what splits keep together.
+        flow: Steps from the source to the cohort.
+        quality: One entry a feature, over the eligible persons.
+        findings: Requirements in four states; their reasons hold no count below 11.
+    """
+
+    table: pl.DataFrame
+    groups: pl.Series
+    flow: tuple[Step, ...]
+    quality: tuple[Quality, ...]
+    findings: tuple[Requirement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Satisfies:
+    """Whether a site can take part; where not, why."""
+
+    can: bool
+    reasons: tuple[str, ...]
+
+
+def load(folder: Path, study: Study, *, mapping: Mapping | None = None, memory_limit_mb: int = 2_000) -> Cohort:
+    """Read one hospital's folder and build its cohort.
+
+    Args:
+        folder: Holds the data files and, unless `mapping` is given, `mapping.yaml`.
+        memory_limit_mb: What the reading may use; the files are streamed.
+
+    Raises:
+        Invalid: the mapping or the files cannot be used.
+    """
+    if mapping is None:
+        mapping = read_mapping(folder / MAPPING, study)
+    with opened(
+        folder,
+        mapping.files,
+        wanted=expressions.wanted(study, mapping),
+        encoding=mapping.encoding,
+        delimiter=mapping.delimiter,
+        memory_limit_mb=memory_limit_mb,
+    ) as source:
+        return build(source, study, mapping)
+
+
+def read_mapping(path: Path, study: Study) -> Mapping:
+    """Read a mapping file and check that it serves the study.
+
+    Raises:
+        Invalid: absent, not UTF-8, or wrong; the message has one line for each finding.
+    """
+    if not path.is_file():
+        raise Invalid(f"{path.name} is missing in {path.parent.name}; it says where each field of the study is found")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise Invalid(f"{path.name} is not UTF-8 text; save it as UTF-8")
+    return _parsed(text, study.to_bytes(), path.name)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, study: bytes, name: str) -> Mapping:
+    """Hospitals of one divided data set share one mapping; it is read once."""
+    return parse_for(text, Study.model_validate_json(study), name=name)
+
+
+def build(source: Source, study: Study, mapping: Mapping) -> Cohort:
+    """Build the cohort of one hospital.
+
+    Two passes over the files: one counts, one fetches the rows of the cohort; nothing else is kept.
+
+    Raises:
+        Invalid: a person has several rows where the study expects one.
+    """
+    compiled = expressions.queries(study, mapping)
+    counted = {name: int(value) for name, value in source.query(compiled.counts).row(0, named=True).items()}
+    several = counted["rows"] - counted["without_person"] - counted["persons"]
+    if several:
+        raise Invalid(
+            f"{source.name}: {shown(several)} rows repeat a person; the study expects one row a person. Export one row "
+            "a person, or let the study keep first entries ('entries: first')"
+        )
+    flow = tuple(_flow(counted, study))
+    quality = tuple(_quality(counted, study, mapping, compiled))
+    features = [feature.name for feature in study.features]
+    rows = source.query(compiled.rows).sort("person")
+    table = rows.select(
+        pl.col("person").cast(pl.String),
+        *(
+            pl.col(f"f{index}").cast(pl.String if feature.type == "category" else pl.Float64).alias(feature.name)
+            for index, feature in enumerate(study.features)
+        ),
+        pl.col("label").cast(pl.Int8),
+    ).select("person", *features, "label")
+    hints = {one.feature: _hint(source, study, mapping, one.feature) for one in quality if one.mostly_out_of_range}
+    counts = Counts(
+        rows=counted["rows"],
+        without_person=counted["without_person"],
+        eligible=flow[len(study.cohort.requires)].persons,
+        whole=flow[-2].persons,
+        persons=table.height,
+        events=int(table["label"].sum()),
+    )
+    return Cohort(
+        table=table,
+        groups=rows.select(pl.coalesce("link", "person").cast(pl.String).alias("group"))["group"],
+        flow=flow,
+        quality=quality,
+        findings=tuple(judge(study, counts, quality, hints, flow=[step.persons for step in flow])),
+    )
+
+
+def satisfies(cohort: Cohort, study: Study) -> Satisfies:
+    """Say whether a site can take part in a study.
+
+    A failed or an unevaluated requirement keeps it out; exceptions do not.
+    """
+    reasons = [
+        f"{finding.name}: {finding.reason}" for finding in cohort.findings if finding.state in ("fail", "not evaluated")
+    ]
+    known = set(cohort.table.columns)
+    reasons += [f"{feature.name}: not in the cohort" for feature in study.features if feature.name not in known]
+    return Satisfies(can=not reasons, reasons=tuple(reasons))
+
+
+def _flow(counted: dict[str, int], study: Study) -> Iterator[Step]:
+    first = " (first entry of each)" if study.cohort.entries == "first" else ""
+    yield Step(step=f"persons in the source{first}", persons=counted["persons"])
+    names = [requirement.meaning or f"{requirement.field} as required" for requirement in study.cohort.requires]
+    names += [f"{feature.name} known" for feature in study.features if feature.missing == "refused"]
+    for index, name in enumerate([*names, "outcome known"]):
+        yield Step(step=name, persons=counted[f"step{index}"])
+
+
+def _quality(
+    counted: dict[str, int], study: Study, mapping: Mapping, compiled: expressions.Queries
+) -> Iterator[Quality]:
+    requires = len(study.cohort.requires)
+    eligible = counted[f"step{requires - 1}"] if requires else counted["persons"]
+    for index, feature in enumerate(study.features):
+        unit = compiled.units.get(feature.name)
+        numeric = feature.name in compiled.units
+        yield Quality(
+            feature=feature.name,
+            total=eligible,
+            present=counted[f"q{index}_{expressions.PRESENT}"],
+            out_of_range=counted[f"q{index}_{expressions.OUT_OF_RANGE}"],
+            unreadable=counted[f"q{index}_{expressions.UNREADABLE}"],
+            unit_found=mapping.fields[feature.name].unit,
+            converted=unit is not None and unit.changes,
+            convertible=unit is not None or not numeric,
+        )
+
+
+def _hint(source: Source, study: Study, mapping: Mapping, name: str) -> str:
+    feature = study.feature(name)
+    tried = wrong_unit(feature)
+    if not tried:
+        return ""
+    found = source.query(expressions.would_fit(study, mapping, feature, [linear for _, linear in tried])).row(0)
+    return next(
+        (
+            f"; values read as {unit} (times {linear.factor:.4g}"
+            f"{f' plus {linear.offset:.4g}' if linear.offset else ''}) would fit"
+            for (unit, linear), fits in zip(tried, found[1:], strict=True)
+            if fits >= 0.95 * found[0]
+        ),
+        "",
+    )

@@ -1,0 +1,321 @@
+"""Study + mapping -> one query. Written once as Ibis expressions over an unbound table of text.
+
+The table has the columns that the mapping names, and the row's number. Nothing here sees a row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import ibis
+
+from wardgate.hospital.ward.cohort.units import Linear, conversion
+from wardgate.hospital.ward.source.files import ROW, VIEW
+from wardgate.records.errors import Invalid
+from wardgate.records.mapping import FieldSource, LabelSource, Mapping, bounds
+from wardgate.records.study import Feature, Requirement, Study
+
+Expression = Any
+"""An Ibis value; Ibis ships no types that a checker could use."""
+
+MISSING, PRESENT, OUT_OF_RANGE, UNREADABLE = 0, 1, 2, 3
+"""What a cell is: absent, usable, a number outside the plausible range, or a text with no meaning here."""
+
+_TRUTH = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queries:
+    """Two queries over the view `source`.
+
+    Attributes:
+        counts: One row: cohort flow, and per feature how many cells are of each kind.
+        rows: The cohort: person, link, features, label; one row a person.
+        units: Per numeric feature its conversion, or None where the source's unit cannot be converted.
+    """
+
+    counts: str
+    rows: str
+    units: dict[str, Linear | None]
+
+
+def wanted(study: Study, mapping: Mapping) -> tuple[str, ...]:
+    """Return the source columns that a study needs.
+
+    Raises:
+        Invalid: the mapping lacks a field or the label of the study.
+    """
+    person = mapping.person
+    columns = [column for column in (person.column, person.order, person.link) if column is not None]
+    columns += [_field(mapping, name).column for name in _fields(study)]
+    if study.label.name not in mapping.labels:
+        raise Invalid(f"the mapping has no label '{study.label.name}'; add it under 'labels'")
+    return tuple(dict.fromkeys((*columns, mapping.labels[study.label.name].column)))
+
+
+def queries(study: Study, mapping: Mapping) -> Queries:
+    """Compile the two queries. Hospitals with the same mapping share one compilation."""
+    return _compiled(study.to_bytes(), mapping.to_bytes())
+
+
+@lru_cache(maxsize=64)
+def _compiled(study_bytes: bytes, mapping_bytes: bytes) -> Queries:
+    study, mapping = Study.model_validate_json(study_bytes), Mapping.model_validate_json(mapping_bytes)
+    schema = dict.fromkeys(wanted(study, mapping), "string") | {ROW: "int64"}
+    source = ibis.table(schema, name=VIEW)
+    units = {
+        feature.name: conversion(_field(mapping, feature.name).unit or "", feature)
+        for feature in study.features
+        if feature.type in ("number", "integer")
+    }
+    entries = _entries(source, study, mapping, units)
+    return Queries(counts=_sql(_counts(entries, study, mapping)), rows=_sql(_rows(entries, study)), units=units)
+
+
+def _sql(expression: Expression) -> str:
+    """Compile stage by stage. Fused into one, every stage would be written out again for each use of it."""
+    fused = ibis.options.sql.fuse_selects
+    ibis.options.sql.fuse_selects = False
+    try:
+        return str(ibis.to_sql(expression, dialect="duckdb"))
+    finally:
+        ibis.options.sql.fuse_selects = fused
+
+
+def _fields(study: Study) -> list[str]:
+    names = [feature.name for feature in study.features]
+    return list(dict.fromkeys([*names, *(requirement.field for requirement in study.cohort.requires)]))
+
+
+def _field(mapping: Mapping, name: str) -> FieldSource:
+    if name not in mapping.fields:
+        raise Invalid(f"the mapping has no field '{name}'; add it under 'fields'")
+    return mapping.fields[name]
+
+
+def _entries(source: Expression, study: Study, mapping: Mapping, units: dict[str, Linear | None]) -> Expression:
+    """One row an entry, typed; with `entries: first`, each person's first alone.
+
+    Stages: cells as text, numbers, values with what they are, requirements.
+    """
+    person, first = mapping.person, study.cohort.entries == "first"
+    if first and person.order is None:
+        raise Invalid("the study keeps first entries, but the mapping names no 'person.order'")
+    fields = {name: _field(mapping, name) for name in _fields(study)}
+    at = {name: index for index, name in enumerate(fields)}
+    features = {feature.name: feature for feature in study.features}
+    numeric = [name for name in fields if _is_number(name, study)]
+    texts = source.select(
+        person=source[ROW].cast("string") if person.column is None else _stripped(source[person.column]),
+        link=_stripped(source[person.link]) if person.link else ibis.null("string"),
+        order=_stripped(source[person.order]) if first and person.order else ibis.null("string"),
+        label_text=_text(source[mapping.labels[study.label.name].column]),
+        row=source[ROW],
+        **{f"t{at[name]}": _known(source, field, mapping) for name, field in fields.items()},
+    )
+    numbers = texts.mutate(**{f"n{at[name]}": _plain_number(texts[f"t{at[name]}"], fields[name]) for name in numeric})
+    numbers = numbers.mutate(
+        **{
+            f"n{at[name]}": _converted(numbers[f"n{at[name]}"], units[name] or Linear())
+            for name in numeric
+            if name in features
+        },
+        **{
+            f"c{at[name]}": _category(numbers[f"t{at[name]}"], fields[name], _codes_of(feature))
+            for name, feature in features.items()
+            if name not in numeric
+        },
+    )
+    columns: dict[str, Expression] = {}
+    for name, feature in features.items():
+        text = numbers[f"t{at[name]}"]
+        if name in numeric:
+            value, state = _number(text, numbers[f"n{at[name]}"], feature, convertible=units[name] is not None)
+        else:
+            value, state = _coded(text, numbers[f"c{at[name]}"], feature)
+        columns[f"f{at[name]}"], columns[f"s{at[name]}"] = value, state
+    typed = numbers.mutate(**columns, label=_label(numbers.label_text, mapping.labels[study.label.name]))
+    met = {
+        f"r{index}": _met(typed, requirement, at[requirement.field], features, fields)
+        for index, requirement in enumerate(study.cohort.requires)
+    }
+    integers = {
+        f"f{at[name]}": typed[f"f{at[name]}"].round().cast("float64")
+        for name, feature in features.items()
+        if feature.type == "integer"
+    }
+    typed = typed.mutate(**met, **integers)
+    if first:
+        by_time = [
+            typed.order.try_cast("float64").asc(nulls_first=False),
+            typed.order.asc(nulls_first=False),
+            typed.row,
+        ]
+        rank = ibis.row_number().over(ibis.window(group_by=typed.person, order_by=by_time))
+        typed = typed.mutate(rank=rank).filter(lambda t: (t["rank"] == 0) | t["person"].isnull())
+    return typed
+
+
+def _is_number(name: str, study: Study) -> bool:
+    """Whether a field is read as a number: by its feature, else by what the requirements ask of it."""
+    feature = next((feature for feature in study.features if feature.name == name), None)
+    if feature is not None:
+        return feature.type in ("number", "integer")
+    return any(requirement.field == name and requirement.range for requirement in study.cohort.requires)
+
+
+def _stripped(text: Expression) -> Expression:
+    return text.strip().nullif("")
+
+
+def _text(column: Expression) -> Expression:
+    """A cell as codes are compared: no spaces around it, whole numbers without `.0`."""
+    return _stripped(column).re_replace(r"^([+-]?[0-9]+)\.0+$", r"\1")
+
+
+def _code(code: str) -> str:
+    """A code of the mapping in the form that `_text` gives a cell."""
+    text = code.strip()
+    head, dot, tail = text.partition(".")
+    return head if dot and tail and not tail.strip("0") and head.lstrip("+-").isdigit() else text
+
+
+def _known(source: Expression, field: FieldSource, mapping: Mapping) -> Expression:
+    """The cell, or null where it is a code for missing."""
+    text = _text(source[field.column])
+    codes = sorted({_code(code) for code in (*mapping.missing, *field.missing)} - {""})
+    return ibis.ifelse(text.isin(codes), ibis.null("string"), text) if codes else text
+
+
+def _codes_of(feature: Feature) -> tuple[str, ...]:
+    return tuple(_TRUTH) if feature.type == "boolean" else feature.values or ()
+
+
+def _coded(text: Expression, category: Expression, feature: Feature) -> tuple[Expression, Expression]:
+    """A category or a Boolean, and what the cell is."""
+    if feature.type == "boolean":
+        cases = [(category == code, value) for code, value in _TRUTH.items()]
+        value = ibis.cases(*cases, else_=ibis.null("float64")).cast("float64")
+    else:
+        value = ibis.ifelse(category.isin(list(_codes_of(feature))), category, ibis.null("string"))
+    state = ibis.cases((text.isnull(), MISSING), (value.isnull(), UNREADABLE), else_=PRESENT)
+    return value, state.cast("int8")
+
+
+def _plain_number(text: Expression, field: FieldSource) -> Expression:
+    """The cell as a finite number in the source's unit, else null."""
+    number = text.try_cast("float64")
+    if field.numbers:
+        pairs = [(text == _code(code), value) for code, value in field.numbers.items()]
+        number = ibis.cases(*pairs, else_=number)
+    return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
+
+
+def _converted(number: Expression, linear: Linear) -> Expression:
+    return number * linear.factor + linear.offset if linear.changes else number
+
+
+def _number(
+    text: Expression, value: Expression, feature: Feature, *, convertible: bool
+) -> tuple[Expression, Expression]:
+    """A number in the study's unit, and what the cell is. An integer is inside if it rounds to inside."""
+    low, high = feature.range or (0.0, 0.0)
+    inside = (value > low - 0.5) & (value < high + 0.5) if feature.type == "integer" else value.between(low, high)
+    state = ibis.cases((text.isnull(), MISSING), (value.isnull(), UNREADABLE), (inside, PRESENT), else_=OUT_OF_RANGE)
+    usable = ibis.ifelse(inside, value, ibis.null("float64")) if convertible else ibis.null("float64")
+    return usable, state.cast("int8")
+
+
+def _category(text: Expression, field: FieldSource, known: Sequence[str]) -> Expression:
+    """Recode a cell; what no rule names stays as it is where the study knows it, else becomes `otherwise`."""
+    cases = [(text == _code(code), target) for code, target in field.recode.items()]
+    for target, spans in field.ranges.items():
+        for span in spans:
+            letter, low, stop = bounds(span)
+            number = (text if not letter else text.substr(1)).try_cast("float64")
+            inside = (number >= low) & (number < stop)
+            cases.append((inside if not letter else text.upper().startswith(letter) & inside, target))
+    if field.otherwise is not None:
+        cases += [(text.isin(list(known)), text), (text.notnull(), field.otherwise)]
+    return ibis.cases(*cases, else_=text) if cases else text
+
+
+def _met(
+    typed: Expression,
+    requirement: Requirement,
+    at: int,
+    features: dict[str, Feature],
+    fields: dict[str, FieldSource],
+) -> Expression:
+    feature = features.get(requirement.field)
+    if requirement.range is not None:
+        number = typed[f"n{at}"] if feature is None else typed[f"f{at}"]
+        return number.between(*requirement.range).fill_null(False)
+    values = requirement.values or ()
+    if feature is not None and feature.type == "boolean":
+        met = typed[f"f{at}"].isin([_TRUTH[text] for text in values if text in _TRUTH])
+    elif feature is not None:
+        met = typed[f"f{at}"].isin(list(values))
+    else:
+        met = _category(typed[f"t{at}"], fields[requirement.field], values).isin([_code(value) for value in values])
+    return met.fill_null(False)
+
+
+def _label(text: Expression, label: LabelSource) -> Expression:
+    known = ibis.cases(
+        (text.isin([_code(code) for code in label.positive]), 1),
+        (text.isin([_code(code) for code in label.negative]), 0),
+        else_=None,
+    )
+    return known.cast("int8")
+
+
+def _all(conditions: Sequence[Expression]) -> Expression:
+    together = ibis.literal(True)
+    for condition in conditions:
+        together = together & condition
+    return together
+
+
+def _steps(entries: Expression, study: Study) -> tuple[list[Expression], list[Expression]]:
+    """Conditions to be eligible, and to have what may not be missing."""
+    eligible = [entries[f"r{index}"] for index in range(len(study.cohort.requires))]
+    whole = [
+        entries[f"f{index}"].notnull() for index, feature in enumerate(study.features) if feature.missing == "refused"
+    ]
+    return [entries.person.notnull(), *eligible], whole
+
+
+def _counts(entries: Expression, study: Study, mapping: Mapping) -> Expression:
+    eligible, whole = _steps(entries, study)
+    counts: dict[str, Expression] = {"rows": entries.count(), "without_person": entries.person.isnull().sum()}
+    single = study.cohort.entries == "single" and mapping.person.column is not None
+    counts["persons"] = entries.person.nunique() if single else entries.person.count()
+    conditions = [*eligible, *whole, entries.label.notnull()]
+    for step in range(2, len(conditions) + 1):
+        counts[f"step{step - 2}"] = _all(conditions[:step]).sum()
+    base = _all(eligible)
+    for index in range(len(study.features)):
+        for state in (PRESENT, OUT_OF_RANGE, UNREADABLE):
+            counts[f"q{index}_{state}"] = (base & (entries[f"s{index}"] == state)).sum()
+    return entries.aggregate(**{name: value.fill_null(0).cast("int64") for name, value in counts.items()})
+
+
+def _rows(entries: Expression, study: Study) -> Expression:
+    eligible, whole = _steps(entries, study)
+    kept = entries.filter(_all([*eligible, *whole, entries.label.notnull()]))
+    return kept.select("person", "link", "label", *(f"f{index}" for index in range(len(study.features))))
+
+
+def would_fit(study: Study, mapping: Mapping, feature: Feature, linears: Sequence[Linear]) -> str:
+    """Compile a query that counts the numbers of one feature that each conversion would put inside its range."""
+    field = _field(mapping, feature.name)
+    source = ibis.table({field.column: "string"}, name=VIEW)
+    number = _plain_number(_known(source, field, mapping), field)
+    low, high = feature.range or (0.0, 0.0)
+    counts = {"n": number.count()}
+    for index, linear in enumerate(linears):
+        value = _converted(number, linear)
+        counts[f"fit{index}"] = value.between(low, high).sum().fill_null(0)
+    return _sql(source.aggregate(**counts))

@@ -1,0 +1,256 @@
+"""CSV, CSV.gz and Parquet files as one table of text, streamed by DuckDB.
+
+Every cell is read as text, so that a bad value is counted later instead of breaking the reading; rows of the wrong
+length, wrong bytes and cut-off files are refused, never skipped. No message quotes a cell, or a header that
+resembles none of the wanted columns: a file without a header line has a patient there.
+"""
+
+import csv
+import difflib
+import gzip
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow.parquet as pq
+from pyarrow.lib import ArrowException
+
+from wardgate.records.errors import Invalid
+
+ROW = "wardgate:row"
+"""Number of the row in the files, from 1; a column of every source."""
+
+VIEW = "source"
+_HEADER_BYTES = 2_000_000
+_ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1", "utf-16": "utf-16"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One opened hospital source.
+
+    Attributes:
+        name: The files, for messages.
+        columns: All columns of the files, as named there.
+        connection: DuckDB with the view `source` over the wanted columns, all text, and `ROW`. It can open nothing
+            but these files, and nothing outside this machine.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    connection: duckdb.DuckDBPyConnection
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """Run a query over the view `source` and return its rows.
+
+        Raises:
+            Invalid: the files cannot be read to their end, or the rows asked for do not fit the memory limit.
+        """
+        problem: Exception | None = None
+        try:
+            table = self.connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            problem = _problem(self.name, error)
+        if problem is not None:
+            raise problem
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+
+@contextmanager
+def opened(
+    folder: Path,
+    files: Sequence[str],
+    *,
+    wanted: Sequence[str],
+    encoding: str = "utf-8",
+    delimiter: str = ",",
+    memory_limit_mb: int = 2_000,
+    threads: int = 2,
+) -> Iterator[Source]:
+    """Open the files of one hospital.
+
+    Args:
+        folder: The hospital's folder.
+        files: Names inside it, all CSV or all Parquet, with the same columns.
+        wanted: Columns that will be read; no other is.
+        encoding: Of CSV: utf-8, latin-1 or utf-16.
+        delimiter: Of CSV.
+        memory_limit_mb: What DuckDB may use; nothing is spilled to disk.
+        threads: What DuckDB may use.
+
+    Raises:
+        Invalid: a file is missing, a folder, empty, cut off or unlike the others, or a wanted column is missing.
+    """
+    paths = [_path(folder, file) for file in files]
+    parquet = [path.suffix == ".parquet" for path in paths]
+    if any(parquet) and not all(parquet):
+        raise Invalid("found CSV and Parquet files in one source, expected one kind; convert one of them")
+    headers = [_parquet_columns(path) if parquet[0] else _csv_columns(path, encoding, delimiter) for path in paths]
+    for path, header in zip(paths, headers, strict=True):
+        if header != headers[0]:
+            raise Invalid(f"{path.name} has other columns than {paths[0].name}; give all files the same, in one order")
+    columns = headers[0]
+    _require(columns, wanted, paths[0].name)
+    scan = _parquet_scan(paths) if parquet[0] else _csv_scan(paths, columns, encoding, delimiter)
+    chosen = ", ".join(f"CAST({_quoted(column)} AS VARCHAR) AS {_quoted(column)}" for column in dict.fromkeys(wanted))
+    row = f"row_number() OVER () AS {_quoted(ROW)}"
+    with closed_connection(paths, memory_limit_mb=memory_limit_mb, threads=threads) as connection:
+        problem: Exception | None = None
+        try:
+            connection.execute(f"CREATE VIEW {VIEW} AS SELECT {chosen}{', ' if chosen else ''}{row} FROM {scan}")  # noqa: S608
+        except duckdb.Error as error:
+            problem = _problem(paths[0].name, error)
+        if problem is not None:
+            raise problem
+        yield Source(name=", ".join(path.name for path in paths), columns=columns, connection=connection)
+
+
+@contextmanager
+def closed_connection(
+    paths: Sequence[Path], *, memory_limit_mb: int, threads: int
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory DuckDB that may read `paths` and nothing else: no network, no extensions, no spilling."""
+    connection = duckdb.connect(config={"memory_limit": f"{memory_limit_mb}MB", "threads": threads})
+    allowed = ", ".join(_text(str(path)) for path in paths)
+    for setting in (
+        "temp_directory = ''",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        f"allowed_paths = [{allowed}]",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _path(folder: Path, file: str) -> Path:
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise Invalid(f"'{file}' leads out of the hospital's folder; keep the files inside it")
+    if path.is_dir():
+        raise Invalid(f"{file} is a folder, expected a CSV, CSV.gz or Parquet file")
+    if not path.is_file():
+        raise Invalid(f"{file} is missing in {folder.name}; correct 'files' in the mapping, or put the file there")
+    if path.suffix not in (".csv", ".gz", ".parquet", ".tsv", ".txt"):
+        raise Invalid(f"{file} ends in '{path.suffix}', expected .csv, .csv.gz or .parquet")
+    if path.stat().st_size == 0:
+        raise Invalid(f"{file} is empty, expected a table with a header line")
+    return path
+
+
+def _csv_columns(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
+    """Read the header line. Only that: the rest is streamed."""
+    problem = ""
+    header: list[str] = []
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            raw = stream.read(_HEADER_BYTES)
+        text = raw.decode(_ENCODINGS[encoding], errors="strict" if len(raw) < _HEADER_BYTES else "ignore")
+        header = next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True), [])
+    except UnicodeDecodeError:
+        problem = f"is not {encoding}; set 'encoding' in the mapping to utf-8, latin-1 or utf-16"
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        problem = "is cut off or not gzip; copy it again"
+    except csv.Error:
+        problem = "has no readable header line; expected column names in the first line"
+    except OSError:
+        problem = "cannot be read; check its permissions"
+    if problem:
+        raise Invalid(f"{path.name} {problem}")
+    return _distinct([name.strip() for name in header], path.name)
+
+
+def _parquet_columns(path: Path) -> tuple[str, ...]:
+    names: list[str] | None = None
+    try:
+        names = list(pq.read_schema(path).names)
+    except (ArrowException, OSError):
+        names = None
+    if names is None:
+        raise Invalid(f"{path.name} is cut off or not Parquet; export or copy it again")
+    return _distinct(names, path.name)
+
+
+def _distinct(names: list[str], file: str) -> tuple[str, ...]:
+    if not any(names):
+        raise Invalid(f"{file} has no column names, expected a header line")
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names, start=1):
+        key = name.lower()
+        if key in seen:
+            raise Invalid(f"{file} has one name over columns {seen[key]} and {position}; give every column its own")
+        seen[key] = position
+    return tuple(names)
+
+
+def _require(columns: Sequence[str], wanted: Sequence[str], file: str) -> None:
+    folded = {column.lower(): column for column in columns}
+    missing = []
+    for name in dict.fromkeys(wanted):
+        if name in columns:
+            continue
+        near = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)
+        hint = f" (nearest: {', '.join(repr(folded[key]) for key in near)})" if near else ""
+        missing.append(f"'{name}'{hint}")
+    if missing:
+        raise Invalid(
+            f"{file} lacks {len(missing)} of the columns that the mapping names: {'; '.join(missing)}; "
+            "correct the mapping, or check that the first line holds the column names"
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _csv_scan(paths: Sequence[Path], columns: Sequence[str], encoding: str, delimiter: str) -> str:
+    """Everything is stated and nothing guessed: no sniffing, every column text, strict rows."""
+    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in columns)
+    files = ", ".join(_text(str(path)) for path in paths)
+    return (
+        f"read_csv([{files}], auto_detect=false, header=true, strict_mode=true, delim={_text(delimiter)}, quote='\"', "
+        f"escape='\"', encoding={_text(encoding)}, columns={{{types}}})"
+    )
+
+
+def _parquet_scan(paths: Sequence[Path]) -> str:
+    return f"read_parquet([{', '.join(_text(str(path)) for path in paths)}])"
+
+
+def _problem(name: str, error: duckdb.Error) -> Exception:
+    """Say what DuckDB found without its words, which quote the row."""
+    words = str(error)
+    line = re.search(r"CSV Error on Line: (\d+)", words)
+    where = f"{name}, line {line[1]}" if line else name
+    cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", words)
+    if cells:
+        return Invalid(
+            f"{where}: found {cells[2]} cells, expected {cells[1]} as in the header; repair the row (a cell that "
+            "holds the delimiter or a line break must be quoted)"
+        )
+    if "nicode" in words or "not utf" in words:
+        return Invalid(f"{where}: found bytes of another encoding; set 'encoding' in the mapping, or convert the file")
+    if line:
+        return Invalid(f"{where}: not readable as CSV (an open quote, or a line too long); repair the row")
+    if "GZIP" in words.upper():
+        return Invalid(f"{name} is cut off or damaged gzip; copy it again")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return Invalid(f"{name}: the rows of this study do not fit the memory limit; narrow the cohort, or raise it")
+    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.SerializationException):
+        return Invalid(f"{name} is cut off or damaged; export or copy it again")
+    return RuntimeError(f"the reading of {name} failed: {type(error).__name__}")
