@@ -1,0 +1,213 @@
+"""Is a corpus good for anything? Columns, pairs, clinical rules, and a model trained on it.
+
+Compared with the holdout, persons whom the generator never saw, so that remembering is not rewarded.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from wardgate.measures import logistic
+from wardgate.measures.copies import binned
+from wardgate.measures.encoding import design_matrix, labels
+from wardgate.measures.intervals import bootstrap_deviation, clopper_pearson, delong_difference, normal
+from wardgate.measures.space import OUTCOME, codes, numbers
+from wardgate.records.errors import Invalid
+from wardgate.records.measured import Measured
+from wardgate.records.study import ClinicalRule, Feature
+
+Indices = NDArray[np.int64]
+Vector = NDArray[np.float64]
+
+MARGINAL_BINS, PAIR_BINS = 20, 10
+DRAWS = 40
+"""Resamples of persons behind an interval; only their spread is used."""
+
+
+def marginal_error(
+    features: Sequence[Feature], real: pl.DataFrame, synthetic: pl.DataFrame, *, level: float, rng: np.random.Generator
+) -> Measured:
+    """Mean total variation between real and synthetic columns: categories, twentieths of a range, missing.
+
+    0 is the same distribution, 1 no overlap. A fresh sample of the real population scores a little above 0, by
+    chance alone; n is (synthetic rows, real persons).
+    """
+    hot, blocks = _indicators(features, real, bins=MARGINAL_BINS)
+    other, _ = _indicators(features, synthetic, bins=MARGINAL_BINS)
+    expected = other.mean(axis=0)
+
+    def error(weights: Vector) -> float:
+        return float(np.abs(weights @ hot / len(hot) - expected).sum()) / 2 / len(blocks)
+
+    return _measured("realism.marginal_error", error, (len(other), len(hot)), level=level, rng=rng)
+
+
+def pairwise_error(
+    features: Sequence[Feature], real: pl.DataFrame, synthetic: pl.DataFrame, *, level: float, rng: np.random.Generator
+) -> Measured:
+    """Mean total variation between real and synthetic pairs of columns, numbers in tenths of their range.
+
+    0 is the same distribution, 1 no overlap. A fresh sample scores above 0 by chance, more than single columns do.
+    """
+    hot, blocks = _indicators(features, real, bins=PAIR_BINS)
+    other, _ = _indicators(features, synthetic, bins=PAIR_BINS)
+    expected = other.T @ other / len(other)
+    apart = np.ones(expected.shape, dtype=np.bool_)
+    for block in blocks:
+        apart[block, block] = False
+    pairs = len(blocks) * (len(blocks) - 1) / 2
+
+    def error(weights: Vector) -> float:
+        found = hot.T @ (hot * weights.astype(np.float32)[:, None]) / len(hot)
+        # Each pair stands twice in the symmetric table, and total variation is half of the absolute difference.
+        return float(np.abs(found - expected)[apart].sum(dtype=np.float64)) / 4 / pairs
+
+    return _measured("realism.pairwise_error", error, (len(other), len(hot)), level=level, rng=rng)
+
+
+def _measured(
+    name: str, error: Callable[[Vector], float], n: tuple[int, int], *, level: float, rng: np.random.Generator
+) -> Measured:
+    value = error(np.ones(n[1]))
+    deviation = bootstrap_deviation(error, n[1], draws=DRAWS, rng=rng)
+    low, high = normal(value, deviation, level=level)
+    return Measured(name=name, value=value, low=max(0.0, low), high=high, level=level, n=n)
+
+
+def _indicators(
+    features: Sequence[Feature], table: pl.DataFrame, *, bins: int
+) -> tuple[NDArray[np.float32], list[slice]]:
+    """Every column as indicators, missing among them, shape (n, all values), and where each column stands."""
+    parts, blocks, start = [], [], 0
+    for feature in (*features, OUTCOME):
+        if feature.type in ("number", "integer"):
+            place, width = binned(feature, table, bins=bins), bins + 1
+        else:
+            place, width = codes(feature, table), 3 if feature.type == "boolean" else len(feature.values or ()) + 1
+        hot = np.zeros((len(place), width), dtype=np.float32)
+        hot[np.arange(len(place)), place] = 1.0
+        parts.append(hot)
+        blocks.append(slice(start, start + width))
+        start += width
+    return np.concatenate(parts, axis=1), blocks
+
+
+def clinical_rules(
+    rules: Sequence[ClinicalRule], features: Sequence[Feature], synthetic: pl.DataFrame, *, level: float
+) -> Measured:
+    """Share of rows that break none of the study's rules; a rule does not speak where one of its values is missing.
+
+    Real data scores 1 if the rules are right. n is (rows, rules). Without rules the share is 1 and the note says so.
+    """
+    broken = np.zeros(synthetic.height, dtype=np.bool_)
+    known = {feature.name: feature for feature in features}
+    for rule in rules:
+        broken |= _breaks(rule, known, synthetic)
+    obeyed = int(np.sum(~broken))
+    low, high = clopper_pearson(obeyed, synthetic.height, level=level)
+    if not rules:
+        low = high = 1.0
+    return Measured(
+        name="realism.clinical_rules",
+        value=obeyed / synthetic.height,
+        low=low,
+        high=high,
+        level=level,
+        n=(synthetic.height, len(rules)),
+        note="" if rules else "The study names no clinical rule, so none can be broken.",
+    )
+
+
+_RELATIONS: dict[str, Callable[[Vector, Vector], NDArray[np.bool_]]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
+
+
+def _breaks(rule: ClinicalRule, known: dict[str, Feature], table: pl.DataFrame) -> NDArray[np.bool_]:
+    left = known[rule.left]
+    if left.type == "category":
+        speaks, holds = _compared_text(rule, known, table)
+    else:
+        one = numbers(left, table)
+        other = numbers(known[rule.right], table) if rule.right in known else np.full(len(one), _number(rule))
+        speaks = ~np.isnan(one) & ~np.isnan(other)
+        holds = _RELATIONS[rule.op](one, other)
+    for name, values in rule.when.items():
+        speaks &= _is_one_of(known[name], table, values)
+    return np.asarray(speaks & ~holds)
+
+
+def _compared_text(
+    rule: ClinicalRule, known: dict[str, Feature], table: pl.DataFrame
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    if rule.op not in ("==", "!="):
+        raise Invalid(f"rule '{rule.name}' orders categories with '{rule.op}'; only '==' and '!=' compare them")
+    left = table[rule.left].cast(pl.String)
+    speaks = left.is_not_null()
+    if rule.right in known:
+        right = table[rule.right].cast(pl.String)
+        speaks, equal = speaks & right.is_not_null(), left == right
+    else:
+        equal = left == rule.right
+    found = equal.fill_null(False).to_numpy()
+    return speaks.to_numpy().copy(), found if rule.op == "==" else ~found
+
+
+def _number(rule: ClinicalRule) -> float:
+    try:
+        return float(rule.right)
+    except ValueError:
+        pass
+    raise Invalid(f"rule '{rule.name}' compares a number with something that is neither a feature nor a number")
+
+
+def _is_one_of(feature: Feature, table: pl.DataFrame, values: Sequence[str]) -> NDArray[np.bool_]:
+    if feature.type == "category":
+        return table[feature.name].cast(pl.String).is_in(list(values)).fill_null(False).to_numpy()
+    words = {"true": "1", "false": "0"}
+    try:
+        wanted = [float(words.get(value.lower(), value)) for value in values]
+    except ValueError:
+        raise Invalid(f"feature '{feature.name}' is a number; a rule limits it to something else") from None
+    return np.isin(numbers(feature, table), wanted)
+
+
+def tstr_loss(
+    features: Sequence[Feature],
+    train: pl.DataFrame,
+    synthetic: pl.DataFrame,
+    holdout: pl.DataFrame,
+    *,
+    ridge: float,
+    level: float,
+) -> Measured | None:
+    """AUROC on the holdout of the model trained on real persons, minus that of the model trained on the corpus.
+
+    A corpus as good as the patients scores 0; one without any relation to the label scores all that the real model
+    has above 0.5. The interval is DeLong's for two scores on the same persons. n is (synthetic rows, holdout persons).
+
+    Returns:
+        Nothing where the real persons, in training or holdout, have one outcome only.
+    """
+    truth = labels(holdout).astype(np.bool_)
+    if len(np.unique(labels(train))) < 2 or min(truth.sum(), (~truth).sum()) < 2:
+        return None
+    design = design_matrix(features, holdout)
+    scores = []
+    for table in (train, synthetic):
+        outcome = labels(table)
+        if len(np.unique(outcome)) < 2:
+            scores.append(np.zeros(len(design)))
+        else:
+            scores.append(logistic.linear(design, logistic.fit(design_matrix(features, table), outcome, ridge=ridge)))
+    value, low, high = delong_difference(truth, scores[0], scores[1], level=level)
+    return Measured(
+        name="realism.tstr_loss", value=value, low=low, high=high, level=level, n=(synthetic.height, holdout.height)
+    )
