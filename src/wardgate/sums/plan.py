@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from wardgate.entropy import Entropy
 from wardgate.records.canonical import canonical, text_of
 from wardgate.records.claim import GaussianEvent
-from wardgate.records.errors import Invalid
+from wardgate.records.errors import Invalid, Unsupported
 from wardgate.sums import ring
 from wardgate.sums.graph import FULL_UP_TO, MIN_COIN_BYTES, neighbours
 from wardgate.sums.mask import net_mask
@@ -20,6 +20,9 @@ from wardgate.sums.shares import noise, promised_sigma, ring_sensitivity, share_
 MIN_SITES = 3
 NOISE_BITS = 38
 """A noisy sum is scaled so that multiplier x l2 is at most 2^38 ring units, well inside the sampler's range."""
+
+MAX_OVERHEAD = 1.1
+"""A plan whose noise must grow by more than a tenth to cover rounding is refused rather than made useless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,10 @@ class SumPlan:
         digest: SHA-256 of all of the above.
         exponents: Each entry is scaled by 2^exponent; one common scale where there is noise. Not an argument.
         sigma: Parameter of the promised noise in ring units, None for an exact sum. Not an argument.
+
+    Raises:
+        Invalid: a field is missing, out of range or could overflow the ring.
+        Unsupported: the ring is too coarse for the noise asked for.
     """
 
     roster: tuple[str, ...]
@@ -92,6 +99,11 @@ class SumPlan:
             entries=self.entries,
             largest=self.persons * float(np.max(self.bound)),
         )
+        if sensitivity > MAX_OVERHEAD * math.ldexp(self.l2, int(self.exponents[0])):
+            raise Unsupported(
+                f"rounding and float64 sums would need more than {MAX_OVERHEAD - 1:.0%} additional noise: l2 is too small"
+                " beside persons x bound and the number of entries; state tighter bounds or split the sum"
+            )
         sigma = promised_sigma(noise_multiplier=self.noise_multiplier, sensitivity=sensitivity)
         share_sigma(sigma=sigma, sites=len(self.roster), tolerated=self.tolerated)
         return sigma
