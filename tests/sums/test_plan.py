@@ -13,18 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wardgate.entropy import SystemEntropy, UnsafeEntropy
+from wardgate.entropy import UnsafeEntropy
 from wardgate.records.errors import Invalid, Unsupported
 from wardgate.sums import ring
 from wardgate.sums.mask import net_mask
 from wardgate.sums.plan import SumPlan, claim_event, contribute, contribute_alone, partners, total
 
-ENTROPY = SystemEntropy()
+ENTROPY = UnsafeEntropy("plan")
 COIN = b"a public coin of the study"
 Enrol = Callable[[int], Any]
 
-KNOWN_DIGEST = "@DIGEST@"
-KNOWN_CONTRIBUTION = "@CONTRIBUTION@"
+KNOWN_DIGEST = "73f27c616d290fc3438c89e3a4cdc17a7c711c4bdb647f22c364a62d5b39f477"
+KNOWN_CONTRIBUTION = "eafd7e835bd6cde5a9aa2e983adcbfe4583f48395b2cebc824b5941c99900d12"
 
 
 def plan_of(roster: tuple[str, ...], **changes: Any) -> SumPlan:

@@ -11,7 +11,7 @@ Gaussian of variance 4 centred on it, has the distribution of that release up to
 each entry (convolution theorem for discrete Gaussians), and post-processing costs nothing. Sums of n discrete
 Gaussian shares of at least 2^10 steps each differ from one discrete Gaussian by a factor closer to 1 still.
 
-References: Peikert (2010), An Efficient and Parallel Gaussian Sampler for Lattices, theorem 3.1;
+References: Peikert (2010), An Efficient and Parallel Gaussian Sampler for Lattices, IACR ePrint 2010/088;
     Kairouz, Liu, Steinke (2021), The Distributed Discrete Gaussian Mechanism, arXiv:2102.06387;
     Doroshenko et al. (2022), Connect the Dots, arXiv:2207.04380; Balle, Wang (2018), arXiv:1805.06530.
 """

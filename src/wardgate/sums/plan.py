@@ -101,7 +101,7 @@ class SumPlan:
         )
         if sensitivity > MAX_OVERHEAD * math.ldexp(self.l2, int(self.exponents[0])):
             raise Unsupported(
-                f"rounding and float64 sums would need more than {MAX_OVERHEAD - 1:.0%} additional noise: l2 is too small"
+                f"rounding and float64 sums would need over {MAX_OVERHEAD - 1:.0%} additional noise: l2 is too small"
                 " beside persons x bound and the number of entries; state tighter bounds or split the sum"
             )
         sigma = promised_sigma(noise_multiplier=self.noise_multiplier, sensitivity=sensitivity)

@@ -54,7 +54,7 @@ def share_sigma(*, sigma: float, sites: int, tolerated: int) -> float:
         Unsupported: the share would be below 2^10 ring units, where this correction is not proven negligible.
 
     Reference: Kairouz, Liu, Steinke (2021), The Distributed Discrete Gaussian Mechanism for Federated Learning
-        with Secure Aggregation, arXiv:2102.06387, theorem 5 and lemma 6.
+        with Secure Aggregation, arXiv:2102.06387.
     """
     if not 0 <= tolerated < sites:
         raise Invalid(f"expected 0 to {sites - 1} tolerated colluders among {sites} sites, found {tolerated}")
