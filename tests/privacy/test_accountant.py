@@ -56,7 +56,7 @@ def exact_delta(multiplier: float, epsilon: float) -> float:
         ([], [choice(0.5)]),
         ([], [choice(0.05, 20), choice(0.3)]),
         ([gaussian(10.0, 5)], [choice(0.05, 10)]),
-        ([gaussian(0.7)], [choice(1.0)]),
+        ([gaussian(2.0)], [choice(0.3)]),
     ],
 )
 @pytest.mark.parametrize("delta", [1e-6, 1e-9, 1e-3])

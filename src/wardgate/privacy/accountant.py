@@ -59,17 +59,18 @@ def epsilon_of(
 def noise_multiplier_for(
     *, epsilon: float, delta: float, count: int = 1, exponential: Sequence[ExponentialEvent] = ()
 ) -> float:
-    """Return the smallest noise multiplier (to 1e-5 of itself) for `count` Gaussian releases and the given choices.
+    """Return the smallest noise multiplier for `count` Gaussian releases and the given choices.
 
-    `epsilon_of` for these events with the returned multiplier is at most `epsilon`.
+    `epsilon_of` for these events with the returned multiplier is at most `epsilon`, and no more than its own
+    resolution of 0.0001 below it. One count of n and n events of count 1 cost the same.
 
     Raises:
-        Invalid: `epsilon` is not positive, `delta` is not in (0, 1), `count` is below 1, or the choices alone
-            cost more than `epsilon`.
+        Invalid: `epsilon` is not finite or below 0.001, `delta` is not in (0, 1), `count` is below 1, or the choices
+            alone cost more than `epsilon`.
     """
     _check_delta(delta)
-    if not (math.isfinite(epsilon) and epsilon > 0):
-        raise Invalid(f"expected a finite epsilon above 0, found {epsilon}")
+    if not (math.isfinite(epsilon) and epsilon >= 10 / STEPS):
+        raise Invalid(f"expected a finite epsilon of at least {10 / STEPS}, found {epsilon}")
     if count < 1:
         raise Invalid(f"expected a count of at least 1, found {count}")
     # One part in 10^12 above the root, since the claim adds the releases up again in another order.
@@ -166,24 +167,28 @@ def _epsilon(inverse_variance: float, choices: tuple[tuple[float, int], ...], de
 
 @lru_cache(maxsize=1024)
 def _multiplier(epsilon: float, delta: float, choices: tuple[tuple[float, int], ...]) -> float:
-    """Return the least multiplier of one Gaussian release beside `choices`, to 1e-5 of itself."""
+    """Return the least multiplier of one Gaussian release beside `choices`, to one step of epsilon."""
     alone = _epsilon(0.0, choices, delta)
     if alone >= epsilon:
         raise Invalid(f"the choices alone cost {alone}, nothing of epsilon {epsilon} is left for noise; choose less")
-
-    def affordable(multiplier: float) -> bool:
-        return _epsilon(1 / multiplier**2, choices, delta) <= epsilon
-
-    low = high = _analytic_multiplier(epsilon, delta)
-    step = 0.02 if choices else 1e-5
-    while affordable(low):
-        high, low, step = low, low / (1 + step), 4 * step
-    while not affordable(high):
-        low, high, step = high, high * (1 + step), 4 * step
-    while high > low * (1 + 1e-5):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if affordable(middle) else (middle, high)
-    return high
+    target = (math.floor(epsilon * STEPS + 1e-6) - 0.5) / STEPS
+    low, high = 0.0, math.inf
+    guess, slope = _analytic_multiplier(target, delta), -1.1
+    before: tuple[float, float] | None = None
+    while True:
+        found = _epsilon(1 / guess**2, choices, delta)
+        if found <= epsilon and found >= target:
+            return guess
+        low, high = (low, guess) if found <= epsilon else (guess, high)
+        if high <= low * (1 + 1e-7):
+            return high
+        here = (math.log(guess), math.log(found - 0.5 / STEPS))
+        if before is not None and here[0] != before[0] and here[1] != before[1]:
+            slope = min(-0.1, (here[1] - before[1]) / (here[0] - before[0]))
+        before = here
+        guess *= math.exp((math.log(target) - here[1]) / slope)
+        if not low < guess < high:
+            guess = math.sqrt(low * high) if low > 0 and math.isfinite(high) else (low * 2 or high / 2)
 
 
 def _analytic_multiplier(epsilon: float, delta: float) -> float:
