@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from functools import cached_property
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -57,7 +58,7 @@ class Reader(HTMLParser):
         if self.stack and self.stack[-1] not in ("style", "title", "desc"):
             self.text.append(data)
 
-    @property
+    @cached_property
     def words(self):
         return " ".join(" ".join(self.text).split())
 
