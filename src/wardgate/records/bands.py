@@ -24,3 +24,25 @@ def shown(count: int, *, minimum: int = 11) -> str:
     ('<11', '11')
     """
     return str(count) if count >= minimum else f"<{minimum}"
+
+
+def at_least(text: str) -> int:
+    """Return the smallest count that a band can mean.
+
+    >>> at_least("<11"), at_least("50-99"), at_least("1000000+")
+    (0, 50, 1000000)
+    """
+    if text.startswith("<"):
+        return 0
+    return int(text.removesuffix("+").split("-")[0])
+
+
+def at_most(text: str) -> int:
+    """Return the largest count that a band can mean; the open band ends at a thousand million.
+
+    >>> at_most("<11"), at_most("50-99"), at_most("1000000+")
+    (10, 99, 1000000000)
+    """
+    if text.startswith("<"):
+        return int(text[1:]) - 1
+    return 1_000_000_000 if text.endswith("+") else int(text.split("-")[1])

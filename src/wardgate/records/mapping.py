@@ -111,6 +111,7 @@ class Mapping(Record):
         encoding: Of CSV files.
         delimiter: Of CSV files.
         missing: Texts that mean missing in every field. Empty text always does.
+        sites: By the study's id, so that several studies divide one public data set differently.
         labels: By the label's name in the study, so that several studies share one mapping.
     """
 
@@ -119,7 +120,7 @@ class Mapping(Record):
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     person: Person
-    site: SiteColumn | None = None
+    sites: dict[Name, SiteColumn] = Field(default_factory=dict)
     missing: tuple[str, ...] = ()
     fields: dict[Name, FieldSource]
     labels: dict[Name, LabelSource]

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from wardgate.records.parcel import VectorRef
 from wardgate.records.record import Digest, Name, Number, Record
-from wardgate.records.study import Spend
 from wardgate.records.verdict import Evidence
 
 QUESTION = "question/v1"
@@ -31,6 +30,7 @@ class SumTerms(Record):
         persons: Public upper bound on the persons in the whole sum; fixes the ring's scale.
         noise_multiplier: Noise over the L2 bound of one person; absent for an exact sum.
         tolerated: Sites that may collude without weakening the promised noise.
+        coin: Public randomness that draws who shares masks with whom, in hexadecimal.
     """
 
     roster: tuple[Name, ...]
@@ -38,6 +38,7 @@ class SumTerms(Record):
     persons: int
     noise_multiplier: Number | None = None
     tolerated: int = 0
+    coin: Digest
 
 
 class Question(Record):
@@ -48,7 +49,6 @@ class Question(Record):
         computation: Which answer is asked for.
         parameters: Public parameters, numbers as text.
         split: Whose persons it touches.
-        spend: `exact`, or the epsilon that the answer may cost.
         sum: Terms of the secure sum; absent for sited answers.
         vectors: Raw vectors and blobs that travel beside the question.
     """
@@ -58,7 +58,6 @@ class Question(Record):
     computation: Computation
     parameters: dict[str, Any] = Field(default_factory=dict)
     split: SplitName = "none"
-    spend: Spend = "exact"
     sum: SumTerms | None = None
     vectors: tuple[VectorRef, ...] = ()
 

@@ -1,0 +1,117 @@
+"""`wardgate demo`: the whole chain on simulated hospitals, or on a public data set divided into its hospitals."""
+
+import datetime
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from wardgate.federation.local import OnEvent, Settings, find_hospitals, run_study
+from wardgate.hub.commons.directory import write_run
+from wardgate.hub.telling import results_of
+from wardgate.papers.report import render
+from wardgate.papers.summary import summarise
+from wardgate.records.errors import Invalid
+from wardgate.records.study_file import parse
+from wardgate.simulate.divide import divide
+from wardgate.simulate.hospitals import build
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the report and the evidence; made by this command.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of a public data set; without it, six hospitals are simulated.")
+    ] = None,
+    study: Annotated[Path | None, typer.Option(help="The study file; its mapping.yaml lies beside it.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="Another mapping file than the one beside the study.")] = None,
+    seed: Annotated[int, typer.Option(help="Makes everything repeatable but the noise that protects people.")] = 1,
+    replace: Annotated[bool, typer.Option(help="Replace an earlier run in the same folder.")] = False,
+    isolate: Annotated[bool, typer.Option(help="Run every hospital's ward as a process without any network.")] = False,
+    reference: Annotated[
+        bool, typer.Option(help="Also fit the centralised comparator, impossible in reality.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print results.json instead of the summary.")] = False,
+) -> None:
+    """Take several hospitals from a locked study to a tested, explained model, and leave signed evidence.
+
+    Without --data, six hospitals are simulated, with their traps.
+    """
+    if (data is None) != (study is None):
+        raise Invalid("--data and --study belong together: give both, or neither for simulated hospitals")
+    if out.exists() and not replace:
+        raise Invalid(f"{out} exists; choose another --out, or add --replace")
+    issued_on = datetime.date.today().isoformat()
+    settings = Settings(seed=seed, issued_on=issued_on, isolate=isolate, reference=reference)
+    with tempfile.TemporaryDirectory(prefix="wardgate-") as folder, _progress(quiet=json_output) as on_event:
+        hospitals, work = Path(folder) / "hospitals", Path(folder) / "private"
+        hospitals.mkdir(mode=0o700)
+        work.mkdir(mode=0o700)
+        if data is None or study is None:
+            on_event("simulate six hospitals", 6)
+            path = build(hospitals, seed=seed)
+        else:
+            path = study
+        text = read_text(path)
+        parsed = parse(text, name=path.name)
+        if data is not None and study is not None:
+            on_event("divide the public data set into its hospitals", len(parsed.sites))
+            divide(data, mapping or study.with_name("mapping.yaml"), parsed, hospitals)
+        finished = run_study(
+            study=parsed,
+            hospitals=find_hospitals(hospitals, parsed),
+            settings=settings,
+            work=work,
+            on_event=on_event,
+        )
+        on_event("write the report and the evidence", 1)
+        results = results_of(finished.run, finished.exchange, simulated=data is None, isolated=isolate)
+        write_run(
+            out,
+            exchange=finished.exchange,
+            run=finished.run,
+            results=results,
+            report_html=render(results),
+            study_text=text,
+            replace=replace,
+        )
+    if json_output:
+        typer.echo((out / "results.json").read_text(encoding="utf-8"))
+        return
+    typer.echo(summarise(results))
+    typer.echo(f"\nReport:  {out / 'report.html'}\nCheck:   wardgate verify {out}")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        Invalid: absent, or not UTF-8.
+    """
+    if not path.is_file():
+        raise Invalid(f"{path} is not a file; expected a study (make one with 'wardgate study init')")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Invalid(f"{path} is not UTF-8 text; save it as UTF-8") from None
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[OnEvent]:
+    """Show what is being asked while it runs; silent when nobody looks."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _what, _sites: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("start", total=None)
+
+        def on_event(what: str, sites: int) -> None:
+            progress.update(task, description=f"{what} ({sites} site{'s' if sites != 1 else ''})")
+
+        yield on_event

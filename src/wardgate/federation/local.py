@@ -1,0 +1,257 @@
+"""All hospitals and the hub on one machine: the same drivers and answers as between real machines."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardgate.entropy import Entropy, SystemEntropy, UnsafeEntropy
+from wardgate.federation.links import IsolatedLink, Link, LocalLink
+from wardgate.federation.reference import pooled_fit
+from wardgate.hospital.app import check_isolation, launch
+from wardgate.hospital.spool import MemorySpool
+from wardgate.hospital.ward.answering.ward import Ward
+from wardgate.hub.chain import Run
+from wardgate.hub.exchange import Exchange
+from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.records.canonical import sha256
+from wardgate.records.envelope import Signer
+from wardgate.records.errors import CheckFailed, Invalid
+from wardgate.records.mapping import Hospital, parse_hospital
+from wardgate.records.parcel import Parcel
+from wardgate.records.study import Study
+
+OnEvent = Callable[[str, int], None]
+"""Called with the words of each ask and the number of its sites."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A finished run: what the hub knows, and its whole conversation."""
+
+    run: Run
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a run is made.
+
+    Attributes:
+        seed: For everything repeatable. Noise and keys come from the operating system all the same.
+        issued_on: Today, as an ISO date.
+        isolate: Run every ward as a process without a network.
+        reference: Also fit the centralised comparator, which no real consortium could.
+        workers: Hospitals that work at the same time.
+        unsafe_entropy_seed: Tests only: repeatable keys and noise; a run made with it never verifies.
+    """
+
+    seed: int
+    issued_on: str
+    isolate: bool = False
+    reference: bool = False
+    workers: int = 2
+    unsafe_entropy_seed: str | None = None
+
+    def entropy(self, whose: str) -> Entropy:
+        """Return the source of keys and noise of one party."""
+        if self.unsafe_entropy_seed is None:
+            return SystemEntropy()
+        return UnsafeEntropy(f"{self.unsafe_entropy_seed}/{whose}")
+
+    def salt(self, site: str) -> bytes:
+        """Return the secret of a simulated site's splits, which makes its splits repeatable."""
+        return bytes.fromhex(sha256(f"wardgate/simulated-salt/{self.seed}/{site}".encode()))
+
+
+def find_hospitals(folder: Path, study: Study) -> dict[str, Path]:
+    """Return the folder of each of the study's hospitals.
+
+    Raises:
+        Invalid: a folder or its `hospital.yaml` is missing, or names another hospital.
+    """
+    found = {}
+    for site in study.sites:
+        home = folder / site
+        if _hospital(home).id != site:
+            raise Invalid(f"{home.name}/hospital.yaml names another hospital; expected id: {site}")
+        found[site] = home
+    return found
+
+
+def _hospital(folder: Path) -> Hospital:
+    path = folder / "hospital.yaml"
+    if not path.is_file():
+        raise Invalid(f"no data for the study's site '{folder.name}': {folder.name}/hospital.yaml is missing")
+    return parse_hospital(path.read_text(encoding="utf-8"), name=f"{folder.name}/hospital.yaml")
+
+
+def run_study(
+    *,
+    study: Study,
+    hospitals: Mapping[str, Path],
+    settings: Settings,
+    work: Path,
+    on_event: OnEvent = lambda _, __: None,
+) -> Finished:
+    """Run the whole chain of a locked study over hospitals on this machine.
+
+    Args:
+        hospitals: Folder of each site's data.
+        work: An empty private folder for spools, private logs and ledgers; not part of what is shared.
+
+    Raises:
+        CheckFailed: fewer than three hospitals can take part.
+        Unsupported: `isolate` on a system that forbids it.
+        Broken: evidence between hub and hospitals does not hold.
+    """
+    study_sha256 = sha256(study.to_bytes())
+    signer = Signer(settings.entropy("hub").bytes(32))
+    with _links(hospitals, study_sha256, signer.public_key, settings, work) as links:
+        exchange = Exchange(
+            study=study,
+            study_sha256=study_sha256,
+            signer=signer,
+            site_keys={site: link.public_key for site, link in links.items()},
+            unsafe_accept_test_noise=settings.unsafe_entropy_seed is not None,
+        )
+        run = Run(
+            study=study,
+            study_sha256=study_sha256,
+            site_keys=exchange.site_keys,
+            coin=exchange.coin,
+            seed=settings.seed,
+            pooled=_pooled(study, hospitals, settings) if settings.reference else None,
+            test_noise=settings.unsafe_entropy_seed is not None,
+        )
+        with ThreadPoolExecutor(max_workers=settings.workers) as pool:
+            _drive(run, exchange, links, pool, on_event)
+    return Finished(run=run, exchange=exchange)
+
+
+def _pooled(study: Study, hospitals: Mapping[str, Path], settings: Settings) -> Callable[..., object]:
+    salts = {site: settings.salt(site) for site in hospitals}
+    return lambda sites, ridge: pooled_fit(
+        study=study, hospitals={site: hospitals[site] for site in sites}, salts=salts, ridge=ridge
+    )
+
+
+def _drive(
+    run: Run, exchange: Exchange, links: Mapping[str, Link], pool: ThreadPoolExecutor, on_event: OnEvent
+) -> None:
+    """Carry asks to the hospitals and answers back until the chain ends."""
+    steps = run.steps()
+    ask = next(steps)
+    while True:
+        on_event(ask.what, len(ask.sites))
+        told: Told | None = None
+        failed: CheckFailed | None = None
+        try:
+            asked = exchange.questions(ask)
+            told = exchange.take(ask, asked, _answers(ask, {s: p for s, (_, p) in asked.items()}, links, pool))
+        except CheckFailed as error:
+            failed = error
+        try:
+            ask = steps.throw(failed) if failed is not None or told is None else steps.send(told)
+        except StopIteration:
+            return
+
+
+def _answers(
+    ask: Ask, questions: Mapping[str, Parcel], links: Mapping[str, Link], pool: ThreadPoolExecutor
+) -> dict[str, Parcel]:
+    def converse(site: str) -> Parcel:
+        links[site].send(questions[site])
+        return links[site].receive()
+
+    if ask.computation in ("corpus", "review"):
+        return dict(zip(ask.sites, pool.map(converse, ask.sites), strict=True))
+    for site in ask.sites:
+        links[site].send(questions[site])
+    return {site: links[site].receive() for site in ask.sites}
+
+
+@contextmanager
+def _links(
+    hospitals: Mapping[str, Path], study_sha256: str, hub_key: bytes, settings: Settings, work: Path
+) -> Iterator[dict[str, Link]]:
+    links: dict[str, Link] = {}
+    try:
+        if settings.isolate:
+            check_isolation()
+            _check_memory(hospitals)
+            links.update(_isolated(hospitals, study_sha256, hub_key, settings, work))
+        else:
+            links.update(_local(hospitals, study_sha256, hub_key, settings, work))
+        yield links
+    finally:
+        for link in links.values():
+            link.close()
+
+
+def _local(
+    hospitals: Mapping[str, Path], study_sha256: str, hub_key: bytes, settings: Settings, work: Path
+) -> dict[str, Link]:
+    phone_book: dict[str, bytes] = {}
+    links: dict[str, Link] = {}
+    for site, folder in hospitals.items():
+        home = work / site
+        home.mkdir(mode=0o700)
+        spool = MemorySpool()
+        ward = Ward(
+            hospital=_hospital(folder),
+            folder=folder,
+            study_sha256=study_sha256,
+            hub_key=hub_key,
+            phone_book=lambda: phone_book,
+            spool=spool,
+            entropy=settings.entropy(site),
+            seed=settings.seed,
+            salt=settings.salt(site),
+            issued_on=settings.issued_on,
+            private=home,
+        )
+        phone_book[site] = ward.signer.public_key
+        links[site] = LocalLink(ward, spool=spool, hub_key=hub_key)
+    return links
+
+
+def _isolated(
+    hospitals: Mapping[str, Path], study_sha256: str, hub_key: bytes, settings: Settings, work: Path
+) -> dict[str, Link]:
+    processes = {}
+    for site, folder in hospitals.items():
+        home = work / site
+        home.mkdir(mode=0o700)
+        seed = None if settings.unsafe_entropy_seed is None else f"{settings.unsafe_entropy_seed}/{site}"
+        processes[site] = launch(
+            site=site,
+            folder=folder.resolve(),
+            home=home.resolve(),
+            study_sha256=study_sha256,
+            hub_key=hub_key,
+            seed=settings.seed,
+            salt=settings.salt(site),
+            issued_on=settings.issued_on,
+            unsafe_entropy_seed=seed,
+        )
+    phone_book = {site: process.public_key for site, process in processes.items()}
+    for process in processes.values():
+        process.introduce(phone_book)
+    return {
+        site: IsolatedLink(process, site=site, study_sha256=study_sha256, hub_key=hub_key)
+        for site, process in processes.items()
+    }
+
+
+MOST_ISOLATED = 60
+"""Ward processes on one machine; each takes about 200 MB."""
+
+
+def _check_memory(hospitals: Mapping[str, Path]) -> None:
+    if len(hospitals) > MOST_ISOLATED:
+        raise Invalid(
+            f"--isolate starts a process of about 200 MB for each hospital; {len(hospitals)} are more than"
+            f" {MOST_ISOLATED}. Run without it, or choose a study with fewer sites"
+        )

@@ -1,1 +1,0 @@
-"""Releases and questions between ward and wire."""

@@ -1,0 +1,63 @@
+"""A ward as a process: `python -m wardgate.hospital.ward`. It reads names of questions and writes names of answers."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from wardgate.entropy import Entropy, SystemEntropy, UnsafeEntropy
+from wardgate.hospital.spool import FolderSpool
+from wardgate.hospital.ward.answering.ward import Ward
+from wardgate.records.errors import Broken
+from wardgate.records.mapping import parse_hospital
+
+
+def main() -> None:
+    """Answer questions until standard input ends."""
+    parser = argparse.ArgumentParser(description="One hospital's ward. It needs no network and should have none.")
+    for name in ("folder", "home"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("study-sha256", "hub-key", "issued-on"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--unsafe-entropy-seed", default=None, help="tests only; nothing made with it ever verifies")
+    given = parser.parse_args()
+    home: Path = given.home
+
+    def phone_book() -> Mapping[str, bytes]:
+        text = (home / "phone_book.json").read_text(encoding="utf-8")
+        return {site: bytes.fromhex(key) for site, key in json.loads(text).items()}
+
+    seed: str | None = given.unsafe_entropy_seed
+    entropy: Entropy = SystemEntropy() if seed is None else UnsafeEntropy(seed)
+    text = (given.folder / "hospital.yaml").read_text(encoding="utf-8")
+    ward = Ward(
+        hospital=parse_hospital(text, name="hospital.yaml"),
+        folder=given.folder,
+        study_sha256=given.study_sha256,
+        hub_key=bytes.fromhex(given.hub_key),
+        phone_book=phone_book,
+        spool=FolderSpool(home / "spool"),
+        entropy=entropy,
+        seed=given.seed,
+        salt=(home / "salt").read_bytes(),
+        issued_on=given.issued_on,
+        private=home,
+    )
+    _say(f"key {ward.signer.public_key.hex()}")
+    for line in sys.stdin:
+        try:
+            said = f"answer {ward.answer(line.strip())}"
+        except Broken as error:
+            said = f"broken {error}"
+        _say(said)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

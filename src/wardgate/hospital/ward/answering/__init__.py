@@ -1,0 +1,1 @@
+"""A question in, a released answer out."""

@@ -1,0 +1,106 @@
+"""What a ward holds once it has joined a study: its cohort in four splits, its keys and its gate."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from numpy.typing import NDArray
+
+from wardgate.hospital.ward.gate.door import Door
+from wardgate.measures.encoding import design_matrix, labels
+from wardgate.measures.logistic import fit
+from wardgate.records.claim import Claim
+from wardgate.records.errors import Invalid
+from wardgate.records.mapping import Hospital
+from wardgate.records.messages import SplitName
+from wardgate.records.study import Study
+from wardgate.records.verdict import Evidence, Verdict
+
+Vector = NDArray[np.float64]
+
+
+class Fitted(Protocol):
+    """A fitted generator. It stays in the ward."""
+
+    @property
+    def claim(self) -> Claim:
+        """What protects the persons it was fitted on."""
+        ...
+
+    @property
+    def persons(self) -> int:
+        """How many rows a corpus should have; noisy where the claim is DP."""
+        ...
+
+    def sample(self, rows: int, *, rng: np.random.Generator, where: dict[str, str] | None = None) -> pl.DataFrame:
+        """Draw rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The persons of one split.
+
+    Attributes:
+        table: Study features and `label`; no identifier.
+        x: Design, shape (n, p).
+        y: Labels, shape (n,).
+    """
+
+    table: pl.DataFrame
+    x: Vector
+    y: NDArray[np.int8]
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """One ward's side of one study."""
+
+    hospital: Hospital
+    study: Study
+    study_sha256: str
+    parts: dict[SplitName, Part]
+    persons: int
+    door: Door
+    exchange_key: X25519PrivateKey
+    seed: int
+    pair_secrets: dict[str, bytes] = field(default_factory=dict)
+    persons_bands: dict[str, str] = field(default_factory=dict)
+    generator: Fitted | None = None
+    attempts: int = 0
+    verdicts: list[tuple[Evidence, Verdict]] = field(default_factory=list)
+    _local: Vector | None = None
+
+    def part(self, split: SplitName) -> Part:
+        """Return the persons of a split."""
+        if split == "none":
+            raise Invalid("the question names no split")
+        return self.parts[split]
+
+    def local_model(self) -> Vector:
+        """Return this hospital's own model, fitted once on its training persons; it never leaves.
+
+        With one class, or nobody, in training it is the intercept of a smoothed rate and says nothing more.
+        """
+        if self._local is None:
+            train = self.part("train")
+            events, persons = float(train.y.sum()), len(train.y)
+            if 0 < events < persons:
+                self._local = fit(train.x, train.y, ridge=self.study.model.ridge)
+            else:
+                self._local = np.zeros(train.x.shape[1])
+                self._local[0] = np.log((events + 0.5) / (persons - events + 0.5))
+        return self._local
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return a repeatable generator for work that protects nobody."""
+        words = [int.from_bytes(f"{self.hospital.id}/{purpose}".encode()[:64], "big") % 2**63, self.seed]
+        return np.random.default_rng(words)
+
+
+def part_of(study: Study, table: pl.DataFrame) -> Part:
+    """Encode the persons of one split."""
+    kept = table.select([*(feature.name for feature in study.features), "label"])
+    return Part(table=kept, x=design_matrix(study.features, kept), y=labels(kept))

@@ -1,0 +1,118 @@
+"""This hospital's own corpus: fit, sample, measure, and to the gate, as often as the policy allows."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from wardgate.entropy import Entropy
+from wardgate.hospital.ward.answering.bench import Bench, Fitted
+from wardgate.hospital.ward.gate.battery import measure
+from wardgate.hospital.ward.gate.candidate import CorpusTry
+from wardgate.hospital.ward.gate.ledger import POPULATION
+from wardgate.hospital.ward.generators import choose
+from wardgate.marginals.domain import domain_of
+from wardgate.marginals.plan import plan
+from wardgate.privacy.budget import Spending
+from wardgate.records.canonical import number_of
+from wardgate.records.errors import Refused
+from wardgate.records.messages import Question
+from wardgate.records.study import Study
+
+
+def enough_for_own(study: Study, *, train: int, holdout: int) -> bool:
+    """Whether a site is large enough for its own corpus to be judged by attack (the policy's lowest tier)."""
+    tiers = study.gate.membership.tiers
+    return any(train >= tier.members and holdout >= tier.non_members for tier in tiers)
+
+
+def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[CorpusTry]:
+    """Yield candidates until the caller stops asking or the attempts are used up.
+
+    Each attempt is a new fit and spends its epsilon before it starts. A second pass (`shares`) draws from the
+    fitted generator instead: post-processing of a DP fit costs nothing.
+
+    Raises:
+        Refused: the site is too small to be judged by attack, the attempts or the budget are used up.
+    """
+    train, holdout, tuning = bench.part("train"), bench.part("holdout"), bench.part("tuning")
+    study = bench.study
+    if not enough_for_own(study, train=len(train.y), holdout=len(holdout.y)):
+        raise Refused(
+            "too few persons for the gate to judge a corpus by attack; the site takes part in the joint corpus"
+        )
+    extra: dict[str, dict[str, str]] = question.parameters.get("more_of", {})
+    factor = number_of(question.parameters.get("factor", "1"))
+    again = bool(question.parameters.get("again"))
+    if again and bench.generator is None:
+        raise Refused("there is no fitted generator to draw from again: the first corpus was refused")
+    while bench.attempts < study.gate.max_attempts:
+        bench.attempts += 1
+        attempt = bench.attempts
+        fitted = bench.generator if again and bench.generator else _fit(bench, attempt, entropy)
+        bench.generator = fitted
+        rng = bench.rng(f"sample/{attempt}")
+        table = fitted.sample(max(int(fitted.persons * factor), 1), rng=rng)
+        for where in extra.values():
+            rows = int(0.5 * _matching(table, where))
+            if rows:
+                table = pl.concat([table, fitted.sample(rows, rng=rng, where=where)])
+        measured, absent = measure(
+            train=train.table,
+            tuning=tuning.table,
+            holdout=holdout.table,
+            candidate=table,
+            study=study,
+            policy=study.gate,
+            attempt=attempt,
+            rng=bench.rng(f"gate/{attempt}"),
+        )
+        yield CorpusTry(
+            table=table,
+            generator=_generator_name(bench),
+            claim=fitted.claim,
+            attempt=attempt,
+            measured=measured,
+            absent=absent,
+            cumulative_epsilon=bench.door.ledger.epsilon("train"),
+            persons_train=len(train.y),
+            earlier=tuple(bench.verdicts),
+        )
+        again = False
+
+
+def _generator_name(bench: Bench) -> str:
+    chosen = bench.hospital.generator
+    return chosen.name if chosen else bench.study.generator.name
+
+
+def _fit(bench: Bench, attempt: int, entropy: Entropy) -> Fitted:
+    study, chosen = bench.study, bench.hospital.generator
+    generator = choose(_generator_name(bench), min_leaf=chosen.min_leaf if chosen else None)
+    if generator.name == "marginal-tree":
+        budget = plan(
+            domain_of(study.features), epsilon=study.budget.corpus, delta=study.budget.delta, structure="chosen"
+        )
+        bench.door.ledger.commit(
+            Spending(
+                population=POPULATION,
+                split="train",
+                what=f"corpus, attempt {attempt}",
+                gaussian=budget.gaussian,
+                exponential=budget.exponential,
+            )
+        )
+    return generator.fit(
+        bench.part("train").table,
+        study,
+        epsilon=study.budget.corpus,
+        delta=study.budget.delta,
+        entropy=entropy,
+        rng=bench.rng(f"fit/{attempt}"),
+    )
+
+
+def _matching(table: pl.DataFrame, where: dict[str, str]) -> int:
+    matching = table
+    for name, value in where.items():
+        matching = matching.filter(pl.col(name).cast(pl.String) == value)
+    return matching.height

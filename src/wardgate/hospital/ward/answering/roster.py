@@ -1,0 +1,61 @@
+"""Who else takes part: other sites' exchange keys, accepted only under their own long-term signatures."""
+
+from collections.abc import Mapping
+
+from wardgate.hospital.ward.answering.bench import Bench
+from wardgate.hospital.ward.gate.candidate import Statement
+from wardgate.records.canonical import sha256
+from wardgate.records.envelope import unseal
+from wardgate.records.errors import Refused
+from wardgate.records.messages import ANSWER, Answer, Question, RosterEntry
+from wardgate.records.parcel import Parcel
+from wardgate.sums.keys import pair_secret, public_bytes
+
+
+def join(bench: Bench, question: Question, parcel: Parcel, phone_book: Mapping[str, bytes]) -> Statement:
+    """Check the enrolments that came with the roster and agree on a secret with each of their sites.
+
+    Raises:
+        Refused: an enrolment is not signed by that site's long-term key, speaks of another study, or the roster
+            states another key than the site signed. A hub that swaps keys ends here.
+    """
+    entries = {entry.site: entry for entry in map(RosterEntry.from_plain, question.parameters["roster"])}
+    own = entries.get(bench.hospital.id)
+    if own is None or own.exchange_key != public_bytes(bench.exchange_key).hex():
+        raise Refused("the roster does not hold this site with the exchange key that it signed")
+    known = 0
+    for ref, envelope in zip(question.vectors, parcel.blobs, strict=True):
+        site = ref.name.removeprefix("enrolment:")
+        if site == bench.hospital.id or site in bench.pair_secrets:
+            continue
+        entry, key = entries.get(site), phone_book.get(site)
+        if entry is None or key is None:
+            raise Refused(f"an enrolment of '{site}' came, but the roster or the list of known keys does not hold it")
+        _check(entry, envelope, key, bench.study_sha256)
+        bench.pair_secrets[site] = pair_secret(
+            bench.exchange_key,
+            site=bench.hospital.id,
+            other=site,
+            other_public=bytes.fromhex(entry.exchange_key),
+            study_sha256=bench.study_sha256,
+        )
+        known += 1
+    bench.persons_bands.update({site: entry.persons_band for site, entry in entries.items()})
+    said: dict[str, object] = {
+        "roster_sha256": sha256(b"".join(entries[site].to_bytes() for site in sorted(entries))),
+        "sites": len(entries),
+    }
+    return Statement(said=said, smallest_cell=bench.study.gate.small_cells.min_count)
+
+
+def _check(entry: RosterEntry, envelope: bytes, key: bytes, study_sha256: str) -> None:
+    if sha256(envelope) != entry.enrolment_sha256:
+        raise Refused(f"the enrolment of '{entry.site}' is not the one that the roster names")
+    signed = unseal(envelope, keys=(key,))
+    answer = Answer.from_plain(signed.predicate) if signed.predicate_type == ANSWER else None
+    if answer is None or answer.site != entry.site or answer.study_sha256 != study_sha256:
+        raise Refused(f"the enrolment of '{entry.site}' is not that site's signed answer in this study")
+    if answer.statement.get("exchange_key") != entry.exchange_key:
+        raise Refused(f"the roster states another exchange key for '{entry.site}' than the site signed")
+    if answer.statement.get("persons_band") != entry.persons_band:
+        raise Refused(f"the roster states another number of persons for '{entry.site}' than the site signed")

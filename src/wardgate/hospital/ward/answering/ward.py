@@ -1,0 +1,219 @@
+"""The ward: takes a signed question out of the spool, answers it, and puts what its gate releases back."""
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from wardgate.entropy import Entropy
+from wardgate.hospital.spool import Spool
+from wardgate.hospital.ward.answering.bench import Bench
+from wardgate.hospital.ward.answering.corpus import tries
+from wardgate.hospital.ward.answering.federated import summed
+from wardgate.hospital.ward.answering.review import described, open_bench, read_cohort
+from wardgate.hospital.ward.answering.roster import join
+from wardgate.hospital.ward.answering.sited import associate, evaluate
+from wardgate.hospital.ward.cohort.build import satisfies
+from wardgate.hospital.ward.gate.candidate import Candidate, CorpusTry, Statement
+from wardgate.hospital.ward.gate.door import Door
+from wardgate.hospital.ward.gate.ledger import PrivateLedger
+from wardgate.privacy.budget import SPLITS
+from wardgate.records.canonical import canonical, sha256, text_of
+from wardgate.records.envelope import Signer, unseal
+from wardgate.records.errors import Broken, Refused, StepFailed, WardgateError
+from wardgate.records.log import MerkleLog
+from wardgate.records.mapping import Hospital
+from wardgate.records.messages import QUESTION, Question
+from wardgate.records.parcel import Parcel
+from wardgate.records.study import Study
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class Ward:
+    """One hospital's ward in one study.
+
+    Attributes:
+        hospital: Who this is.
+        folder: The hospital's own data.
+        study_sha256: The study that this hospital agreed to look at; questions of any other are refused.
+        hub_key: Whose questions are answered.
+        phone_book: Long-term public keys of all sites, known beforehand.
+        spool: Shared with the wire.
+        entropy: For keys and noise.
+        seed: For repeatable work that protects nobody.
+        salt: Secret of the splits.
+        issued_on: Today, as an ISO date.
+        private: Folder for the private log and the ledger, or None in simulations.
+    """
+
+    hospital: Hospital
+    folder: Path
+    study_sha256: str
+    hub_key: bytes
+    phone_book: Callable[[], Mapping[str, bytes]]
+    spool: Spool
+    entropy: Entropy
+    seed: int
+    salt: bytes
+    issued_on: str
+    private: Path | None = None
+    signer: Signer = field(init=False)
+    log: MerkleLog = field(init=False)
+    _door: Door | None = field(init=False, default=None)
+    _bench: Bench | None = field(init=False, default=None)
+    _answered: set[int] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.signer = Signer(self.entropy.bytes(32))
+        self.log = MerkleLog(origin=f"wardgate/site/{self.hospital.id}")
+
+    def answer(self, name: str) -> str:
+        """Answer the question called `name` in the spool and return the answer's name there.
+
+        Whatever goes wrong beside patients, the answer is a signed refusal that quotes nobody.
+
+        Raises:
+            Broken: the question is not signed by the hub, is of another study, or was answered before.
+        """
+        parcel = self.spool.take("questions", name)
+        statement = unseal(parcel.envelope, keys=(self.hub_key,))
+        if statement.predicate_type != QUESTION:
+            raise Broken(f"expected a question, found {statement.predicate_type}")
+        question = Question.from_plain(statement.predicate)
+        if question.study_sha256 != self.study_sha256:
+            raise Broken("a question of another study")
+        if question.number in self._answered:
+            raise Broken(f"question {question.number} was asked before; a replayed question gets no answer")
+        self._answered.add(question.number)
+        digest = sha256(parcel.envelope)
+        self.log.append(canonical({"event": "question", "sha256": digest}))
+        return self.spool.put("answers", self._answer(question, digest, parcel))
+
+    def _answer(self, question: Question, digest: str, parcel: Parcel) -> Parcel:
+        door = self._door
+        if door is None:
+            door = self._first_door(question, parcel)
+        failure: WardgateError | None = None
+        try:
+            candidate = self._beside_patients(question.computation, lambda: self._candidate(question, parcel))
+            return self._beside_patients(
+                "release", lambda: door.release(candidate, question=question, question_sha256=digest)
+            )
+        except WardgateError as error:
+            failure = error
+        return door.refuse(str(failure), question=question, question_sha256=digest)
+
+    def _first_door(self, question: Question, parcel: Parcel) -> Door:
+        """Read the study that came with the first question; from then on the gate stands."""
+        if question.computation != "review" or not parcel.blobs:
+            raise Broken("the first question of a study brings the study itself, for review")
+        if sha256(parcel.blobs[0]) != self.study_sha256:
+            raise Broken("the study that came is not the one that this hospital was asked to look at")
+        study = Study.model_validate_json(parcel.blobs[0])
+        book = None if self.private is None else self.private / "ledger.jsonl"
+        ledger = PrivateLedger(budget=study.budget, exact_ration=study.gate.dp.exact_sum_ration, path=book)
+        self._door = Door(
+            site=self.hospital.id,
+            study=study,
+            study_sha256=self.study_sha256,
+            signer=self.signer,
+            ledger=ledger,
+            log=self.log,
+            entropy=self.entropy,
+            issued_on=self.issued_on,
+        )
+        return self._door
+
+    def _candidate(self, question: Question, parcel: Parcel) -> Candidate:
+        match question.computation:
+            case "review":
+                return self._review()
+            case "roster":
+                return join(self._open_bench(), question, parcel, self.phone_book())
+            case "corpus":
+                return self._corpus(question)
+            case "newton" | "marginals" | "score_bins":
+                return summed(self._open_bench(), question, parcel)
+            case "associations":
+                return associate(self._open_bench(), question)
+            case "evaluate":
+                return evaluate(self._open_bench(), question, parcel)
+            case "close":
+                return self._close()
+        raise Refused(f"this ward answers no '{question.computation}'")
+
+    def _review(self) -> Statement:
+        if self._door is None:
+            raise RuntimeError("review before the gate stands")
+        study = self._door.study
+        cohort = read_cohort(self.folder, study, site=self.hospital.id)
+        if satisfies(cohort, study).can:
+            self._bench = open_bench(
+                cohort,
+                hospital=self.hospital,
+                study=study,
+                door=self._door,
+                entropy=self.entropy,
+                seed=self.seed,
+                salt=self.salt,
+            )
+        return described(cohort, study, hospital=self.hospital, bench=self._bench)
+
+    def _corpus(self, question: Question) -> CorpusTry:
+        """Return the first candidate that passes, or the last that failed; every try is in the log."""
+        bench = self._open_bench()
+        last: CorpusTry | None = None
+        for candidate in tries(bench, question, entropy=self.entropy):
+            last = candidate
+            evidence, verdict = bench.door.judge(candidate)
+            event = {"event": f"corpus:{verdict.outcome}", "sha256": evidence.fingerprint()}
+            self.log.append(canonical(event))
+            bench.verdicts.append((evidence, verdict))
+            if verdict.outcome == "pass":
+                break
+        if last is None:
+            raise Refused(f"all {bench.study.gate.max_attempts} attempts at a corpus are used up")
+        return last
+
+    def _close(self) -> Statement:
+        bench = self._open_bench()
+        ledger = bench.door.ledger
+        lines = [
+            {
+                "split": split,
+                "epsilon": text_of(ledger.epsilon(split)),
+                "exact_answers": ledger.exact_answers(split),
+                "parts": list(dict.fromkeys(ledger.parts(split))),
+            }
+            for split in SPLITS
+        ]
+        head = self.log.checkpoint()
+        said: dict[str, object] = {"budget": lines, "locked_test_opens": ledger.openings, "checkpoint": head}
+        leaves = b"\n".join(self.log.leaves) + b"\n"
+        return Statement(said=said, smallest_cell=bench.study.gate.small_cells.min_count, blobs=(("log", leaves),))
+
+    def _open_bench(self) -> Bench:
+        if self._bench is None:
+            raise Refused("this site does not take part in the study")
+        return self._bench
+
+    def _beside_patients(self, step: str, run: Callable[[], T]) -> T:
+        """Run a step; an unforeseen failure is logged privately and leaves as a reference only.
+
+        The public error is raised outside the `except` block, so that no context clings to it.
+        """
+        cause = ""
+        try:
+            return run()
+        except WardgateError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, its text may quote a patient and must stay here
+            cause = traceback.format_exc()
+        reference = self.entropy.bytes(6).hex()
+        if self.private is not None:
+            with (self.private / "private.log").open("a", encoding="utf-8") as log:
+                log.write(f"{reference} {step}\n{cause}\n")
+        raise StepFailed(step, reference)

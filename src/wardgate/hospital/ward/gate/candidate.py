@@ -1,0 +1,71 @@
+"""What wants to leave. The gate knows these four kinds and no other."""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from wardgate.records.claim import Claim
+from wardgate.records.messages import SplitName
+from wardgate.records.verdict import Absent, Evidence, Verdict
+from wardgate.records.measured import Measured
+from wardgate.sums.shape import Bounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """Public facts about a site that hold no figure of fewer than eleven persons: keys, bands, reasons.
+
+    Attributes:
+        smallest_cell: The smallest count of persons behind any figure in it.
+    """
+
+    said: dict[str, object]
+    smallest_cell: int
+    blobs: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sited:
+    """One site's own figures. The gate rounds them; text passes as it is.
+
+    Attributes:
+        figures: Name to value.
+        said: What goes with them.
+        smallest_cell: The smallest count of persons behind any figure.
+        opening: Number of the locked test's opening, if it was opened.
+    """
+
+    split: SplitName
+    figures: dict[str, float]
+    said: dict[str, object] = field(default_factory=dict)
+    smallest_cell: int
+    opening: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summed:
+    """One addend of a secure sum."""
+
+    split: SplitName
+    bounded: Bounded
+    pair_secrets: dict[str, bytes]
+    persons_at_least: int
+    opening: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusTry:
+    """One candidate corpus, measured; `earlier` are the attempts before it, with their verdicts."""
+
+    table: pl.DataFrame
+    generator: str
+    claim: Claim
+    attempt: int
+    measured: tuple[Measured, ...]
+    absent: tuple[Absent, ...]
+    cumulative_epsilon: float
+    persons_train: int
+    earlier: tuple[tuple[Evidence, Verdict], ...] = ()
+
+
+Candidate = Statement | Sited | Summed | CorpusTry

@@ -1,0 +1,303 @@
+"""The one way out of the ward: `release` takes a candidate, and a signed release or a signed refusal comes out.
+
+Order, always: evidence, decision, budget (check, then commit to disk), noise and masks, signature, log.
+Where anything on that way is missing, nothing leaves.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from wardgate.entropy import Entropy
+from wardgate.hospital.ward.gate.candidate import Candidate, CorpusTry, Sited, Statement, Summed
+from wardgate.hospital.ward.gate.certificate import corpus_certificate
+from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
+from wardgate.policy.decision import decide
+from wardgate.privacy.accountant import dp_claim
+from wardgate.privacy.budget import Spending, Split
+from wardgate.records.bands import band
+from wardgate.records.canonical import canonical, sha256, text_of
+from wardgate.records.claim import Claim, GaussianEvent
+from wardgate.records.corpus_file import write_corpus
+from wardgate.records.envelope import Signer, seal
+from wardgate.records.envelope import Statement as Signed
+from wardgate.records.errors import Invalid, Refused
+from wardgate.records.log import MerkleLog
+from wardgate.records.measured import Measured
+from wardgate.records.messages import ANSWER, Answer, Question
+from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
+from wardgate.records.study import Study
+from wardgate.records.verdict import Evidence, Verdict
+from wardgate.sums.incidence import isolates
+from wardgate.sums.plan import SumPlan, claim_event, contribute
+
+EXACT = Claim(kind="exact", excludes=("true values; no epsilon covers them",))
+
+
+@dataclass(slots=True, kw_only=True)
+class Door:
+    """The gate of one ward.
+
+    Attributes:
+        site: This hospital.
+        study: The locked study; its gate policy decides.
+        study_sha256: Named by every record that leaves.
+        signer: The ward's long-term key.
+        ledger: What was spent so far.
+        log: This hospital's Merkle log; every question, release and refusal gets a leaf.
+        entropy: Where noise comes from.
+        issued_on: Today, as an ISO date.
+        commitments: Digests of the splits, for certificates.
+    """
+
+    site: str
+    study: Study
+    study_sha256: str
+    signer: Signer
+    ledger: PrivateLedger
+    log: MerkleLog
+    entropy: Entropy
+    issued_on: str
+    commitments: dict[str, str] = field(default_factory=dict)
+
+    def release(self, candidate: Candidate, *, question: Question, question_sha256: str) -> Parcel:
+        """Judge a candidate and return what may leave: the release, or the signed refusal of it."""
+        try:
+            match candidate:
+                case Statement():
+                    return self._state(candidate, question, question_sha256)
+                case Sited():
+                    return self._site(candidate, question, question_sha256)
+                case Summed():
+                    return self._sum(candidate, question, question_sha256)
+                case CorpusTry():
+                    return self._corpus(candidate, question, question_sha256)
+        except Refused as refusal:
+            reason = str(refusal)
+        return self.refuse(reason, question=question, question_sha256=question_sha256)
+
+    def refuse(self, reason: str, *, question: Question, question_sha256: str) -> Parcel:
+        """Sign and log a refusal. The reason holds no patient's value: it is a policy's or an error's own text."""
+        return self._send(question, question_sha256, outcome="refused", verdict="not_judged", refusal=reason)
+
+    def _state(self, candidate: Statement, question: Question, question_sha256: str) -> Parcel:
+        evidence = self._sited_evidence(candidate.smallest_cell, unrounded=0)
+        verdict = self._decide(evidence)
+        refs = [pack_bytes(name, data) for name, data in candidate.blobs]
+        return self._send(
+            question, question_sha256, statement=candidate.said, evidence=evidence, verdict=verdict.outcome, blobs=refs
+        )
+
+    def _site(self, candidate: Sited, question: Question, question_sha256: str) -> Parcel:
+        if self.study.gate.dp.exact_sums == "deny":
+            raise Refused("the policy denies answers without noise, so this site's own figures stay inside")
+        step = self.study.gate.small_cells.rounding
+        figures = {name: round(value / step) * step for name, value in candidate.figures.items()}
+        if not all(math.isfinite(value) for value in figures.values()):
+            raise Refused("a figure is not a finite number")
+        evidence = self._sited_evidence(candidate.smallest_cell, unrounded=0)
+        verdict = self._decide(evidence)
+        self.ledger.commit(Spending(population=POPULATION, split=_split(question), what=question.computation, exact=1))
+        said = {"figures": {name: text_of(round(value, 10)) for name, value in figures.items()}, **candidate.said}
+        return self._send(
+            question,
+            question_sha256,
+            statement=said,
+            evidence=evidence,
+            verdict=verdict.outcome,
+            opening=candidate.opening,
+        )
+
+    def _sum(self, candidate: Summed, question: Question, question_sha256: str) -> Parcel:
+        terms, bounded = question.sum, candidate.bounded
+        if terms is None or self.site not in terms.roster:
+            raise Refused("the question asks for a sum without terms, or without this site")
+        if terms.entries != bounded.shape.entries:
+            raise Refused(
+                f"the question states {terms.entries} numbers; this computation gives {bounded.shape.entries}"
+            )
+        plan = SumPlan(
+            roster=terms.roster,
+            entries=terms.entries,
+            persons=terms.persons,
+            bound=bounded.shape.bound,
+            l2=bounded.shape.l2 if terms.noise_multiplier is not None else None,
+            noise_multiplier=terms.noise_multiplier,
+            tolerated=terms.tolerated,
+            context=bytes.fromhex(question_sha256),
+            coin=bytes.fromhex(terms.coin),
+        )
+        exact = terms.noise_multiplier is None
+        split, what = _split(question), f"{question.computation} over {len(terms.roster)} sites"
+        events = () if exact else (claim_event(plan).model_copy(update={"what": question.computation}),)
+        claim = EXACT if exact else _dp(events, self.study.budget.delta, self.entropy.name)
+        spending = Spending(population=POPULATION, split=split, what=what, gaussian=events, exact=int(exact))
+        roster = frozenset(terms.roster)
+        isolated = isolates((*self.ledger.rosters(split), roster)) if exact else None
+        evidence = Evidence(
+            kind="summed",
+            persons_train=band(candidate.persons_at_least),
+            attempt=1,
+            claim=claim,
+            cumulative_epsilon=self.ledger.epsilon(split, extra=spending),
+            measured=(
+                _count("sum.sites", len(terms.roster)),
+                _count("sum.persons", candidate.persons_at_least),
+                _count("sum.numbers", terms.entries),
+                _count("sum.isolated", 0 if isolated is None else 1),
+                _count("sum.exact_used", self.ledger.exact_answers(split) + int(exact)),
+            ),
+        )
+        verdict = self._decide(evidence)
+        self.ledger.commit(spending)
+        if exact:
+            self.ledger.note_roster(split, roster)
+        masked = contribute(
+            plan,
+            site=self.site,
+            vector=bounded.vector,
+            persons_here=bounded.persons,
+            pair_secrets=candidate.pair_secrets,
+            entropy=self.entropy,
+        )
+        return self._send(
+            question,
+            question_sha256,
+            evidence=evidence,
+            verdict=verdict.outcome,
+            blobs=[pack_vector("masked", masked)],
+            opening=candidate.opening,
+        )
+
+    def judge(self, candidate: CorpusTry) -> tuple[Evidence, Verdict]:
+        """Return evidence and verdict on one candidate corpus; the noise it used is spent already."""
+        evidence = Evidence(
+            kind="corpus",
+            persons_train=band(candidate.persons_train),
+            attempt=candidate.attempt,
+            claim=candidate.claim,
+            cumulative_epsilon=candidate.cumulative_epsilon,
+            measured=candidate.measured,
+            absent=candidate.absent,
+        )
+        return evidence, decide(evidence, self.study.gate, unsafe_accept_test_noise=self._test_noise)
+
+    def _corpus(self, candidate: CorpusTry, question: Question, question_sha256: str) -> Parcel:
+        evidence, verdict = self.judge(candidate)
+        data = write_corpus(candidate.table, study_sha256=self.study_sha256)
+        certificate = corpus_certificate(
+            site=self.site,
+            study=self.study,
+            study_sha256=self.study_sha256,
+            candidate=candidate,
+            evidence=evidence,
+            verdict=verdict,
+            corpus_sha256=sha256(data),
+            commitments=self.commitments,
+            issued_on=self.issued_on,
+            signer=self.signer,
+        )
+        passed = verdict.outcome == "pass"
+        blobs = [pack_bytes("certificate", certificate)] + ([pack_bytes("corpus", data)] if passed else [])
+        return self._send(
+            question,
+            question_sha256,
+            outcome="released" if passed else "refused",
+            statement={
+                "generator": candidate.generator,
+                "attempt": candidate.attempt,
+                "earlier": [evidence.plain() for evidence, _ in candidate.earlier],
+            },
+            evidence=evidence,
+            verdict=verdict.outcome,
+            refusal="" if passed else "the gate did not pass this corpus",
+            blobs=blobs,
+        )
+
+    @property
+    def _test_noise(self) -> bool:
+        return self.entropy.name == "unsafe-test"
+
+    def _decide(self, evidence: Evidence) -> Verdict:
+        verdict = decide(evidence, self.study.gate, unsafe_accept_test_noise=self._test_noise)
+        if verdict.outcome != "pass":
+            against = [r for r in verdict.rulings if r.outcome in ("fail", "not_evaluable")]
+            raise Refused("; ".join(f"rule {r.rule}: {r.reason or 'outside ' + r.limit}" for r in against))
+        return verdict
+
+    def _sited_evidence(self, smallest_cell: int, *, unrounded: int) -> Evidence:
+        return Evidence(
+            kind="sited",
+            persons_train=band(smallest_cell),
+            attempt=1,
+            claim=EXACT,
+            cumulative_epsilon=0.0,
+            measured=(_count("sited.smallest_cell", smallest_cell), _count("sited.unrounded", unrounded)),
+        )
+
+    def _send(
+        self,
+        question: Question,
+        question_sha256: str,
+        *,
+        outcome: str = "released",
+        statement: dict[str, object] | None = None,
+        evidence: Evidence | None = None,
+        verdict: str,
+        refusal: str = "",
+        blobs: list[tuple[VectorRef, bytes]] | None = None,
+        opening: int | None = None,
+    ) -> Parcel:
+        packed = blobs or []
+        answer = Answer.model_validate(
+            {
+                "study_sha256": self.study_sha256,
+                "question_sha256": question_sha256,
+                "site": self.site,
+                "computation": question.computation,
+                "outcome": outcome,
+                "statement": statement or {},
+                "evidence": evidence,
+                "verdict": verdict,
+                "policy_sha256": _fingerprint(self.study),
+                "refusal": refusal,
+                "opening": opening,
+                "vectors": tuple(ref for ref, _ in packed),
+            }
+        )
+        signed = Signed(
+            predicate_type=ANSWER,
+            predicate=answer.plain(),
+            subjects=tuple((ref.name, ref.sha256) for ref, _ in packed) or (("study", self.study_sha256),),
+        )
+        envelope = seal(signed, self.signer)
+        self.log.append(canonical({"event": f"answer:{outcome}", "sha256": sha256(envelope)}))
+        return Parcel(envelope, tuple(data for _, data in packed))
+
+
+@lru_cache(maxsize=256)
+def _fingerprint(study: Study) -> str:
+    return study.gate.fingerprint()
+
+
+@lru_cache(maxsize=1024)
+def _dp(events: tuple[GaussianEvent, ...], delta: float, source: str) -> Claim:
+    if source not in ("system", "unsafe-test"):
+        raise Invalid(f"noise from an unknown source '{source}'")
+    return dp_claim(
+        gaussian=events,
+        delta=delta,
+        covers=("the released vector",),
+        excludes=("public ranges, categories and bins of the study", "the rosters and the study's choices"),
+        noise_source="system" if source == "system" else "unsafe-test",
+    )
+
+
+def _count(name: str, value: int) -> Measured:
+    return Measured(name=name, value=value, low=value, high=value, level=1.0)
+
+
+def _split(question: Question) -> Split:
+    if question.split == "none":
+        raise Refused("the question names no split, but asks for persons")
+    return question.split

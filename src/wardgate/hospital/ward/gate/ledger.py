@@ -1,0 +1,110 @@
+"""What this hospital has spent, opened and answered. Append-only; checked first, committed then."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from wardgate.privacy.budget import Ledger, Spending, afford, cost
+from wardgate.records.canonical import canonical
+from wardgate.records.errors import Refused
+from wardgate.records.messages import SplitName
+from wardgate.records.study import Budget
+
+
+class PrivateLedger:
+    """The hospital's own book. With a path, every entry is on disk before the answer leaves.
+
+    Args:
+        budget: The study's budget.
+        exact_ration: Exact answers that one split may give.
+        path: File to append to, or None to keep it in memory (simulations).
+    """
+
+    def __init__(self, *, budget: Budget, exact_ration: int, path: Path | None = None) -> None:
+        self._budget = budget
+        self._exact_ration = exact_ration
+        self._path = path
+        self._ledger = Ledger(entries=())
+        self._rosters: dict[SplitName, set[frozenset[str]]] = {}
+        self._openings: list[str] = []
+
+    def check(self, spending: Spending) -> Ledger:
+        """Return the ledger as it would be.
+
+        Raises:
+            Refused: the budget or the ration is exhausted.
+        """
+        return afford(
+            self._ledger,
+            spending,
+            epsilon_total=self._budget.epsilon_total,
+            delta=self._budget.delta,
+            exact_ration=self._exact_ration,
+        )
+
+    def commit(self, spending: Spending) -> None:
+        """Spend.
+
+        Raises:
+            Refused: the budget or the ration is exhausted; nothing is spent then.
+        """
+        after = self.check(spending)
+        self._write({"spend": spending.what, "split": spending.split, "exact": spending.exact})
+        self._ledger = after
+
+    def epsilon(self, split: SplitName, *, extra: Spending | None = None) -> float:
+        """Return the joint epsilon of everything spent on a split, with `extra` if given."""
+        entries = self._ledger.entries if extra is None else (*self._ledger.entries, extra)
+        return cost(Ledger(entries=entries), population=POPULATION, split=split, delta=self._budget.delta)
+
+    def exact_answers(self, split: SplitName) -> int:
+        """Return how many exact answers a split has given."""
+        return sum(entry.exact for entry in self._ledger.entries if entry.split == split)
+
+    def parts(self, split: SplitName) -> tuple[str, ...]:
+        """Return what was spent on a split, in words, oldest first."""
+        return tuple(entry.what for entry in self._ledger.entries if entry.split == split)
+
+    def rosters(self, split: SplitName) -> frozenset[frozenset[str]]:
+        """Return the rosters of all exact sums that a split took part in."""
+        return frozenset(self._rosters.get(split, set()))
+
+    def note_roster(self, split: SplitName, roster: frozenset[str]) -> None:
+        """Remember the roster of an exact sum."""
+        if roster not in self._rosters.setdefault(split, set()):
+            self._write({"roster": sorted(roster), "split": split})
+            self._rosters[split].add(roster)
+
+    def open_locked_test(self, models_sha256: str, *, limit: int) -> int:
+        """Open the locked test for one fixed list of models, and return the number of the opening.
+
+        The same list may ask several questions within its opening; another list is another opening.
+
+        Raises:
+            Refused: the study's openings are used up.
+        """
+        if models_sha256 in self._openings:
+            return self._openings.index(models_sha256) + 1
+        if len(self._openings) >= limit:
+            raise Refused(f"the locked test may be opened {limit} time(s), and that is used up")
+        self._write({"opening": models_sha256})
+        self._openings.append(models_sha256)
+        return len(self._openings)
+
+    @property
+    def openings(self) -> int:
+        """How often the locked test was opened."""
+        return len(self._openings)
+
+    def _write(self, event: dict[str, Any]) -> None:
+        if self._path is None:
+            return
+        with self._path.open("ab") as file:
+            file.write(canonical(json.loads(json.dumps(event))) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+POPULATION = "study-population"
+"""One site holds one population in a study; a person is in exactly one split of it."""

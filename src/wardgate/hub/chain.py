@@ -1,0 +1,435 @@
+"""The whole chain of one study, as one driver: asks go out, totals and released records come back.
+
+lock -> review and split commitments -> roster -> own corpora -> definitions -> joint corpus -> commons ->
+federated, hybrid, local -> rehearsal on the holdouts (and one rebalanced repeat) -> leave-out -> locked test -> close.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from wardgate.hub.acceptance import Shortfall, shortfalls
+from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.hub.pooling.commons import choose_ridge, score_range, train
+from wardgate.hub.pooling.definitions import Concordance, compare_definitions
+from wardgate.hub.pooling.leave_out import LeftOut, leave_blocks_out, leave_corpora_out
+from wardgate.hub.pooling.marginals import Joint, joint_marginals
+from wardgate.hub.pooling.newton import Fit, newton, noisy_newton
+from wardgate.hub.pooling.score_bins import Grid, grid_for
+from wardgate.hub.pooling.transfer import Transfer, spread_of_calibration, test_transfer
+from wardgate.marginals.sampling import sample
+from wardgate.measures.encoding import design_columns
+from wardgate.measures.subgroups import group_names
+from wardgate.policy.decision import decide
+from wardgate.privacy.accountant import noise_multiplier_for
+from wardgate.records.bands import at_least, band
+from wardgate.records.canonical import sha256, text_of
+from wardgate.records.corpus_file import read_corpus, write_corpus
+from wardgate.records.errors import CheckFailed, Invalid
+from wardgate.records.measured import Measured
+from wardgate.records.messages import Answer, RosterEntry, SplitName
+from wardgate.records.study import Study
+from wardgate.records.verdict import Evidence, Verdict
+from wardgate.sums.graph import neighbours
+
+Vector = NDArray[np.float64]
+Steps = Generator[Ask, Told, None]
+
+CLIP = 3.0
+"""L2 norm to which rows are clipped in a noisy fit; public, about the mean norm of a 20-column design."""
+
+MAX_TESTS = 8
+"""Noisy score-bin sums on one split that the evaluation epsilon is divided over."""
+
+REBALANCE_FACTOR = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointCorpus:
+    """What became of one draw of the joint corpus."""
+
+    evidence: Evidence
+    verdict: Verdict
+    pass_number: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """One pass of the loop on the holdouts."""
+
+    number: int
+    transfer: Transfer
+    missed: tuple[Shortfall, ...]
+    action: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """Everything the hub knows of a study, filled step by step.
+
+    Attributes:
+        study, study_sha256: The locked study.
+        site_keys: Long-term public keys.
+        coin: Public randomness of the mask graph.
+        seed: For repeatable sampling of released models.
+        pooled: Gives the centralised comparator's coefficients for the sites and the ridge named, or None.
+        test_noise: Whether noise is a test's repeatable stream.
+    """
+
+    study: Study
+    study_sha256: str
+    site_keys: Mapping[str, bytes]
+    coin: str
+    seed: int
+    pooled: Callable[[tuple[str, ...], float], Vector] | None = None
+    test_noise: bool = False
+    reviews: dict[str, Answer] = field(default_factory=dict)
+    enrolments: dict[str, bytes] = field(default_factory=dict)
+    sites: tuple[str, ...] = ()
+    corpus_answers: list[tuple[int, str, Answer]] = field(default_factory=list)
+    corpora: dict[str, bytes] = field(default_factory=dict)
+    certificates: dict[str, bytes] = field(default_factory=dict)
+    corpus_bytes: int = 0
+    definitions: tuple[Concordance, ...] = ()
+    named: tuple[str, ...] = ()
+    joint_sites: tuple[str, ...] = ()
+    joint: Joint | None = None
+    joint_draws: list[JointCorpus] = field(default_factory=list)
+    joint_reason: str = ""
+    ridge: float = 0.0
+    commons: Vector | None = None
+    commons_reason: str = ""
+    federated: Fit | None = None
+    federated_reason: str = ""
+    hybrid: Fit | None = None
+    hybrid_reason: str = ""
+    reference: Vector | None = None
+    grids: dict[str, Grid] = field(default_factory=dict)
+    rehearsals: list[Rehearsal] = field(default_factory=list)
+    left_out: tuple[LeftOut, ...] = ()
+    test: Transfer | None = None
+    final_missed: tuple[Shortfall, ...] = ()
+    closings: dict[str, Answer] = field(default_factory=dict)
+    logs: dict[str, bytes] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def steps(self) -> Steps:
+        """Drive the whole chain.
+
+        Raises:
+            CheckFailed: fewer than three sites can take part, or a sum that nothing can replace stayed closed.
+        """
+        yield from self._review()
+        yield from self._roster(self.sites)
+        yield from self._own_corpora(1, {})
+        yield from self._definitions()
+        yield from self._joint_corpus()
+        self._train_on_commons()
+        yield from self._fit()
+        yield from self._rehearse()
+        yield from self._leave_out()
+        yield from self._test()
+        yield from self._close()
+
+    def _review(self) -> Steps:
+        told = yield Ask(
+            what="review of the locked study",
+            computation="review",
+            sites=self.study.sites,
+            blobs=(("study", self.study.to_bytes()),),
+        )
+        self.reviews, self.enrolments = dict(told.answers), dict(told.envelopes)
+        self.sites = tuple(
+            sorted(site for site, answer in told.answers.items() if answer.statement.get("agreed") is True)
+        )
+        if len(self.sites) < 3:
+            reasons = "; ".join(
+                f"{site}: {answer.refusal or ', '.join(answer.statement.get('reasons', []))}"
+                for site, answer in told.answers.items()
+                if site not in self.sites
+            )
+            raise CheckFailed(f"{len(self.sites)} hospitals can take part, expected at least 3. {reasons}")
+
+    def _roster(self, sites: tuple[str, ...]) -> Steps:
+        entries = [
+            RosterEntry(
+                site=site,
+                public_key=self.site_keys[site].hex(),
+                exchange_key=str(self.reviews[site].statement["exchange_key"]),
+                enrolment_sha256=sha256(self.enrolments[site]),
+                persons_band=str(self.reviews[site].statement["persons_band"]),
+            )
+            for site in sites
+        ]
+        around = neighbours(sites, coin=bytes.fromhex(self.coin))
+        told = yield Ask(
+            what=f"roster of {len(sites)} sites and exchange of keys",
+            computation="roster",
+            sites=sites,
+            parameters={"roster": [entry.plain() for entry in entries]},
+            site_blobs={
+                site: tuple((f"enrolment:{other}", self.enrolments[other]) for other in around[site]) for site in sites
+            },
+        )
+        refused = {site: answer.refusal for site, answer in told.answers.items() if answer.outcome == "refused"}
+        if refused:
+            site, reason = next(iter(refused.items()))
+            raise CheckFailed(f"{len(refused)} sites do not accept the roster; {site}: {reason}")
+
+    def _own_corpora(self, number: int, more_of: dict[str, dict[str, str]]) -> Steps:
+        again = number > 1
+        sites = tuple(self.corpora) if again else self.sites
+        if not sites:
+            return
+        parameters: dict[str, object] = {"pass": number}
+        if again:
+            parameters |= {"again": True, "more_of": more_of, "factor": text_of(REBALANCE_FACTOR)}
+        told = yield Ask(
+            what=f"own corpora, pass {number}", computation="corpus", sites=sites, parameters=parameters, split="train"
+        )
+        for site, answer in told.answers.items():
+            self.corpus_answers.append((number, site, answer))
+            if answer.outcome == "released":
+                self.corpora[site] = told.blobs[site]["corpus"]
+                self.certificates[site] = told.blobs[site]["certificate"]
+        self.corpus_bytes += told.bytes_moved
+
+    def _definitions(self) -> Steps:
+        if self.study.budget.definitions != "exact" or self.study.gate.dp.exact_sums == "deny":
+            reason = "not compared: this study's budget allows no rounded figures of one site"
+            self.definitions = tuple(
+                Concordance(site=site, value=None, low=None, high=None, named=False, reason=reason)
+                for site in self.sites
+            )
+            return
+        self.definitions = yield from compare_definitions(
+            sites=self.sites, columns=len(design_columns(self.study.features))
+        )
+        self.named = tuple(found.site for found in self.definitions if found.named)
+        for site in self.named:
+            if self.corpora.pop(site, None) is not None:
+                self.certificates.pop(site)
+                self.warnings.append(f"the corpus of {site} was taken out of the commons: its outcome runs backwards")
+        self.sites = tuple(site for site in self.sites if site not in self.named)
+        if len(self.sites) < 3:
+            raise CheckFailed(f"{len(self.sites)} hospitals are left after the definition check, expected at least 3")
+
+    def _joint_corpus(self) -> Steps:
+        self.joint_sites = tuple(site for site in self.sites if site not in self.corpora)
+        if len(self.joint_sites) < 3:
+            self.joint_reason = f"{len(self.joint_sites)} sites without a corpus of their own; a sum needs 3"
+            return
+        try:
+            self.joint = yield from joint_marginals(
+                study=self.study, sites=self.joint_sites, test_noise=self.test_noise
+            )
+        except (CheckFailed, Invalid) as failed:
+            self.joint_reason = str(failed)
+            return
+        self.joint_reason = self.joint.reason
+        self._draw_joint(1, {})
+
+    def _draw_joint(self, number: int, more_of: dict[str, dict[str, str]]) -> None:
+        if self.joint is None or self.joint.model is None:
+            return
+        model, rng = self.joint.model, np.random.default_rng([self.seed, number])
+        table = sample(model, model.persons, rng=rng)
+        for where in more_of.values():
+            rows = int(0.5 * _matching(table, where))
+            if rows:
+                table = pl.concat([table, sample(model, rows, rng=rng, where=dict(where))])
+        evidence = Evidence(
+            kind="joint-corpus",
+            persons_train=band(sum(self._at_least(site) for site in self.joint_sites)),
+            attempt=1,
+            claim=self.joint.claim,
+            cumulative_epsilon=self.joint.claim.epsilon or 0.0,
+            measured=(_count("sum.sites", len(self.joint_sites)),),
+        )
+        verdict = decide(evidence, self.study.gate, unsafe_accept_test_noise=self.test_noise)
+        self.joint_draws.append(JointCorpus(evidence=evidence, verdict=verdict, pass_number=number, rows=table.height))
+        if verdict.outcome == "pass":
+            self.corpora[JOINT] = write_corpus(table, study_sha256=self.study_sha256)
+
+    def _train_on_commons(self) -> None:
+        tables = [read_corpus(data) for _, data in sorted(self.corpora.items())]
+        self.ridge = self.study.model.ridge
+        if not tables:
+            self.commons_reason = "no corpus was admitted to the commons"
+            return
+        try:
+            self.ridge = choose_ridge(self.study, tables)
+            self.commons = train(self.study, tables, ridge=self.ridge)
+        except Invalid as error:
+            self.commons, self.commons_reason = None, str(error)
+
+    def _fit(self) -> Steps:
+        columns = len(design_columns(self.study.features))
+        fit, start = self.study.budget.fit, np.zeros(columns)
+        try:
+            if fit == "exact":
+                self.federated = yield from newton(sites=self.sites, start=start, ridge=self.study.model.ridge)
+            else:
+                self.federated = yield from noisy_newton(
+                    sites=self.sites,
+                    start=start,
+                    ridge=self.study.model.ridge,
+                    epsilon=float(fit),
+                    delta=self.study.budget.delta,
+                    clip=CLIP,
+                )
+        except (CheckFailed, Invalid) as failed:
+            self.federated_reason = str(failed)
+        if self.commons is None:
+            self.hybrid_reason = f"nothing to start from: {self.commons_reason}"
+        elif fit != "exact":
+            self.hybrid_reason = (
+                "with noise a second fit would cost its epsilon again; the federated fit stands for both"
+            )
+        else:
+            yield from self._fit_hybrid(self.commons)
+        if self.pooled is not None:
+            self.reference = self.pooled(self.sites, self.study.model.ridge)
+
+    def _fit_hybrid(self, start: Vector) -> Steps:
+        try:
+            self.hybrid = yield from newton(sites=self.sites, start=start, ridge=self.ridge)
+        except (CheckFailed, Invalid) as failed:
+            self.hybrid_reason = str(failed)
+
+    def _models(self) -> dict[str, Vector | None]:
+        models: dict[str, Vector | None] = {"local": None}
+        if self.commons is not None:
+            models["commons"] = self.commons
+        if self.federated is not None:
+            models["federated"] = self.federated.beta
+        if self.hybrid is not None:
+            models["hybrid"] = self.hybrid.beta
+        return models
+
+    def _rehearse(self) -> Steps:
+        for number in (1, 2):
+            transfer = yield from self._transfer(self._models(), "holdout", prior_deviation=0.5)
+            missed = shortfalls(self.study, transfer)
+            action = ""
+            if number == 1 and missed:
+                more_of, action = self._rebalancing(missed)
+                self.rehearsals.append(Rehearsal(number=1, transfer=transfer, missed=missed, action=action))
+                yield from self._own_corpora(2, more_of)
+                self._draw_joint(2, more_of)
+                self._train_on_commons()
+                continue
+            action = "accepted for the locked test" if not missed else "went to the locked test as it is"
+            self.rehearsals.append(Rehearsal(number=number, transfer=transfer, missed=missed, action=action))
+            return
+
+    def _rebalancing(self, missed: tuple[Shortfall, ...]) -> tuple[dict[str, dict[str, str]], str]:
+        """Return what to draw more of: the subgroups that fell short, as far as they are categories."""
+        more_of: dict[str, dict[str, str]] = {}
+        for shortfall in missed:
+            name, _, value = shortfall.subgroup.partition("=")
+            if not value or name.endswith((">", "<")):
+                continue
+            feature = self.study.feature(name)
+            if feature.type == "category":
+                more_of[shortfall.subgroup] = {name: value}
+        if more_of:
+            return more_of, "corpora drawn anew with half as many rows again of " + ", ".join(more_of)
+        return more_of, "corpora drawn anew"
+
+    def _transfer(
+        self, models: dict[str, Vector | None], split: SplitName, *, prior_deviation: float
+    ) -> Generator[Ask, Told, Transfer]:
+        spend = self.study.budget.evaluation
+        exact = spend == "exact"
+        multiplier = None
+        if not exact:
+            multiplier = noise_multiplier_for(epsilon=float(spend), delta=self.study.budget.delta, count=MAX_TESTS)
+        return (
+            yield from test_transfer(
+                models=models,
+                sites=self.sites,
+                split=split,
+                grid=self._grid(split),
+                noise_multiplier=multiplier,
+                sited=exact,
+                prior_deviation=prior_deviation,
+            )
+        )
+
+    def _grid(self, split: SplitName) -> Grid:
+        if split not in self.grids:
+            low, high = -6.0, 6.0
+            if self.commons is not None:
+                tables = [read_corpus(data) for _, data in sorted(self.corpora.items())]
+                low, high = score_range(self.study, tables, self.commons)
+            persons = sum(self._at_least(site) for site in self.sites)
+            grid = grid_for(
+                persons_at_least=int(persons * getattr(self.study.splits, split)),
+                ratio=self.study.gate.small_cells.max_numbers_per_person,
+                low=low,
+                high=high,
+                subgroups=len(group_names(self.study)),
+            )
+            self.grids[split] = grid if self.study.budget.evaluation == "exact" else coarse(grid)
+        return self.grids[split]
+
+    def _at_least(self, site: str) -> int:
+        return at_least(str(self.reviews[site].statement["persons_band"]))
+
+    def _leave_out(self) -> Steps:
+        if self.study.budget.fit != "exact" or self.federated is None:
+            self.left_out = ()
+        elif len(self.sites) >= 6:
+            self.left_out = yield from leave_blocks_out(
+                sites=self.sites,
+                coin=self.coin,
+                start=self.federated.beta,
+                ridge=self.study.model.ridge,
+                grid=self._grid("holdout"),
+                introduce=self._roster,
+            )
+        else:
+            self.left_out = yield from leave_corpora_out(
+                study=self.study,
+                corpora={site: read_corpus(data) for site, data in self.corpora.items() if site != JOINT},
+                common=[read_corpus(self.corpora[JOINT])] if JOINT in self.corpora else [],
+                ridge=self.ridge,
+            )
+
+    def _test(self) -> Steps:
+        models = self._models()
+        if self.reference is not None:
+            models["pooled"] = self.reference
+        prior = spread_of_calibration(self.rehearsals[-1].transfer.sites)
+        self.test = yield from self._transfer(models, "locked_test", prior_deviation=prior)
+        self.final_missed = shortfalls(self.study, self.test)
+
+    def _close(self) -> Steps:
+        taking_part = tuple(sorted((*self.sites, *self.named)))
+        told = yield Ask(what="close: budgets and logs", computation="close", sites=taking_part)
+        self.closings = dict(told.answers)
+        self.logs = {site: blobs.get("log", b"") for site, blobs in told.blobs.items()}
+
+
+JOINT = "joint"
+"""Name of the joint corpus among the corpora; no site may be called so."""
+
+
+def coarse(grid: Grid) -> Grid:
+    """Return fewer bins and no subgroups: noise falls on every bin."""
+    return Grid(bins=min(grid.bins, 24), low=grid.low, high=grid.high, subgroups=0)
+
+
+def _count(name: str, value: int) -> Measured:
+    return Measured(name=name, value=value, low=value, high=value, level=1.0)
+
+
+def _matching(table: pl.DataFrame, where: Mapping[str, str]) -> int:
+    for name, value in where.items():
+        table = table.filter(pl.col(name).cast(pl.String) == value)
+    return table.height

@@ -1,0 +1,235 @@
+"""The hub's desk: turns asks into signed questions, and answers into what a driver may know.
+
+It sees masked vectors, totals and released records, and writes every one of them into the log.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardgate.hub.intake.admit import Admitted, admit
+from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.records.bands import at_most
+from wardgate.records.canonical import canonical, sha256
+from wardgate.records.envelope import Signer, Statement, seal
+from wardgate.records.errors import Broken, CheckFailed, Refused
+from wardgate.records.log import MerkleLog
+from wardgate.records.messages import QUESTION, SUM, Answer, OpenedSum, Question, SumTerms
+from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
+from wardgate.records.study import Study
+from wardgate.sums.plan import SumPlan, total
+
+HUB = "hub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One signed record in the hub's store: who signed it, and its parcel."""
+
+    party: str
+    parcel: Parcel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One admitted answer: what was asked in words, and what came."""
+
+    what: str
+    site: str
+    answer: Answer
+    sha256: str
+    bytes: int
+    noisy: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """The conversation of one study.
+
+    Attributes:
+        study: The locked study.
+        study_sha256: Its digest, named in every record.
+        signer: The hub's key.
+        site_keys: Long-term public keys of all sites.
+        unsafe_accept_test_noise: Only for tests; a run with it never verifies.
+    """
+
+    study: Study
+    study_sha256: str
+    signer: Signer
+    site_keys: Mapping[str, bytes]
+    unsafe_accept_test_noise: bool = False
+    log: MerkleLog = field(init=False)
+    store: list[Kept] = field(init=False, default_factory=list)
+    received: list[Received] = field(init=False, default_factory=list)
+    persons_bands: dict[str, str] = field(init=False, default_factory=dict)
+    bytes_out: dict[str, int] = field(init=False, default_factory=dict)
+    bytes_in: dict[str, int] = field(init=False, default_factory=dict)
+    _number: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.log = MerkleLog(origin="wardgate/hub")
+
+    @property
+    def coin(self) -> str:
+        """Public randomness of the mask graph: fixed by the study and all long-term keys, before any exchange key."""
+        keys = "".join(f"{site}:{self.site_keys[site].hex()};" for site in sorted(self.site_keys))
+        return sha256(f"{self.study_sha256};{keys}".encode())
+
+    def questions(self, ask: Ask) -> dict[str, tuple[Question, Parcel]]:
+        """Sign the question of an ask for each of its sites; one and the same where nothing is for one site alone."""
+        common = [pack_vector(name, array) for name, array in ask.arrays]
+        common += [pack_bytes(name, data) for name, data in ask.blobs]
+        terms = self._terms(ask)
+        if not ask.site_blobs:
+            signed = self._question(ask, common, terms)
+            return dict.fromkeys(ask.sites, signed)
+        return {
+            site: self._question(
+                ask, [*common, *(pack_bytes(name, data) for name, data in ask.site_blobs.get(site, ()))], terms
+            )
+            for site in ask.sites
+        }
+
+    def _terms(self, ask: Ask) -> SumTerms | None:
+        if ask.shape is None:
+            return None
+        if len(ask.sites) < self.study.gate.min_sites_in_sum:
+            raise Refused(
+                f"{ask.what}: a sum needs at least {self.study.gate.min_sites_in_sum} sites, found {len(ask.sites)}"
+            )
+        return SumTerms(
+            roster=tuple(sorted(ask.sites)),
+            entries=ask.shape.entries,
+            persons=sum(at_most(self.persons_bands[site]) for site in ask.sites),
+            noise_multiplier=ask.noise_multiplier,
+            tolerated=len(ask.sites) // 3 if ask.noise_multiplier is not None else 0,
+            coin=self.coin,
+        )
+
+    def _question(
+        self, ask: Ask, packed: list[tuple[VectorRef, bytes]], terms: SumTerms | None
+    ) -> tuple[Question, Parcel]:
+        self._number += 1
+        question = Question(
+            study_sha256=self.study_sha256,
+            number=self._number,
+            computation=ask.computation,
+            parameters=ask.parameters,
+            split=ask.split,
+            sum=terms,
+            vectors=tuple(ref for ref, _ in packed),
+        )
+        subjects = tuple((ref.name, ref.sha256) for ref, _ in packed) or (("study", self.study_sha256),)
+        envelope = seal(Statement(predicate_type=QUESTION, predicate=question.plain(), subjects=subjects), self.signer)
+        parcel = Parcel(envelope, tuple(data for _, data in packed))
+        self._keep(HUB, parcel, "question")
+        return question, parcel
+
+    def take(self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], answers: Mapping[str, Parcel]) -> Told:
+        """Admit the answers of an ask and return what its driver may know.
+
+        Raises:
+            Broken: an answer is forged, damaged, or its gate's decision cannot be repeated.
+            CheckFailed: a site of a secret sum refused, so the sum cannot be opened.
+        """
+        admitted: dict[str, Admitted] = {}
+        out = moved_in = 0
+        for site in ask.sites:
+            question, sent = asked[site]
+            parcel = answers[site]
+            admitted[site] = admit(
+                parcel,
+                site=site,
+                key=self.site_keys[site],
+                question=question,
+                question_sha256=sha256(sent.envelope),
+                study=self.study,
+                study_sha256=self.study_sha256,
+                unsafe_accept_test_noise=self.unsafe_accept_test_noise,
+            )
+            self._keep(site, parcel, "answer")
+            self.bytes_out[site] = self.bytes_out.get(site, 0) + parcel.size
+            self.bytes_in[site] = self.bytes_in.get(site, 0) + sent.size
+            self.received.append(
+                Received(
+                    what=ask.what,
+                    site=site,
+                    answer=admitted[site].answer,
+                    sha256=sha256(parcel.envelope),
+                    bytes=parcel.size,
+                    noisy=ask.noise_multiplier is not None,
+                )
+            )
+            out, moved_in = out + parcel.size, moved_in + sent.size
+            if ask.computation == "review":
+                self.persons_bands[site] = str(admitted[site].answer.statement.get("persons_band", "<11"))
+        if ask.shape is None:
+            return Told(
+                answers={site: one.answer for site, one in admitted.items()},
+                blobs={site: one.named_blobs() for site, one in admitted.items()},
+                envelopes={site: one.envelope for site, one in admitted.items()},
+                bytes_out=out,
+                bytes_in=moved_in,
+            )
+        opened, noise = self._open(ask, asked, admitted)
+        return Told(total=opened, noise=noise, bytes_out=out, bytes_in=moved_in)
+
+    def _open(
+        self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], admitted: Mapping[str, Admitted]
+    ) -> tuple[NDArray[np.float64], float]:
+        refused = {site: one.answer.refusal for site, one in admitted.items() if one.answer.outcome == "refused"}
+        if refused:
+            site, reason = next(iter(refused.items()))
+            raise CheckFailed(
+                f"{ask.what}: {len(refused)} of {len(ask.sites)} sites refused, so the sum stays closed; {site}: {reason}"
+            )
+        question, sent = asked[ask.sites[0]]
+        digest = sha256(sent.envelope)
+        plan = sum_plan(ask, question, digest)
+        masked = {site: np.asarray(one.vector("masked"), dtype=np.uint64) for site, one in admitted.items()}
+        opened = total(plan, masked)
+        ref, data = pack_vector("total", opened)
+        record = OpenedSum(
+            study_sha256=self.study_sha256,
+            question_sha256=digest,
+            answers={site: sha256(one.envelope) for site, one in admitted.items()},
+            total=ref,
+        )
+        envelope = seal(
+            Statement(predicate_type=SUM, predicate=record.plain(), subjects=(("total", ref.sha256),)), self.signer
+        )
+        self._keep(HUB, Parcel(envelope, (data,)), "sum")
+        noise = 0.0
+        if ask.noise_multiplier is not None and ask.shape is not None:
+            sites, tolerated = len(ask.sites), len(ask.sites) // 3
+            noise = ask.noise_multiplier * ask.shape.l2 * float(np.sqrt(sites / (sites - tolerated)))
+        return opened, noise
+
+    def _keep(self, party: str, parcel: Parcel, event: str) -> None:
+        self.store.append(Kept(party=party, parcel=parcel))
+        self.log.append(canonical({"event": event, "party": party, "sha256": sha256(parcel.envelope)}))
+
+
+def sum_plan(ask: Ask, question: Question, question_sha256: str) -> SumPlan:
+    """Return the plan of a sum, as every ward works it out from the same signed question.
+
+    Raises:
+        Broken: the question is no sum.
+    """
+    if question.sum is None or ask.shape is None:
+        raise Broken("the question asks for no sum")
+    terms = question.sum
+    return SumPlan(
+        roster=terms.roster,
+        entries=terms.entries,
+        persons=terms.persons,
+        bound=ask.shape.bound,
+        l2=ask.shape.l2 if terms.noise_multiplier is not None else None,
+        noise_multiplier=terms.noise_multiplier,
+        tolerated=terms.tolerated,
+        context=bytes.fromhex(question_sha256),
+        coin=bytes.fromhex(terms.coin),
+    )

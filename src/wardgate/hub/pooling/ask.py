@@ -1,0 +1,76 @@
+"""What a driver wants to know next. A driver is a generator of asks; it never sees a site's plaintext addend."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardgate.records.messages import Answer, Computation, SplitName
+from wardgate.sums.shape import Shape
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One question to a set of sites.
+
+    Attributes:
+        what: In words, for progress and the report.
+        shape: The public shape of a summed answer; None asks for sited answers.
+        noise_multiplier: Noise of the sum over the L2 bound of one person; None asks for an exact sum.
+        arrays: Named vectors that travel beside the question.
+        blobs: Named opaque bytes that travel beside it, for every site.
+        site_blobs: Further named bytes for one site each.
+    """
+
+    what: str
+    computation: Computation
+    sites: tuple[str, ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    split: SplitName = "none"
+    noise_multiplier: float | None = None
+    shape: Shape | None = None
+    arrays: tuple[tuple[str, Vector], ...] = ()
+    blobs: tuple[tuple[str, bytes], ...] = ()
+    site_blobs: Mapping[str, tuple[tuple[str, bytes], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came back.
+
+    Attributes:
+        total: The opened sum; None for sited answers.
+        noise: Standard deviation of the noise in every entry of the total; 0 for exact sums.
+        answers: The signed statements by site, refusals among them.
+        blobs: What travelled beside each answer, by name.
+        envelopes: The signed answers themselves.
+        bytes_out: Bytes that left hospitals for this ask.
+        bytes_in: Bytes that entered hospitals for this ask.
+    """
+
+    total: Vector | None = None
+    noise: float = 0.0
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    blobs: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    envelopes: Mapping[str, bytes] = field(default_factory=dict)
+    bytes_out: int = 0
+    bytes_in: int = 0
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes both ways."""
+        return self.bytes_out + self.bytes_in
+
+    def released(self) -> dict[str, Answer]:
+        """Return the answers that are no refusals, by site."""
+        return {site: answer for site, answer in self.answers.items() if answer.outcome == "released"}
+
+    def sum(self) -> Vector:
+        """Return the total of a summed answer."""
+        if self.total is None:
+            raise RuntimeError("this ask was not answered by a sum")
+        return self.total

@@ -1,0 +1,66 @@
+"""The joint corpus: one generator for hospitals too small to share alone, from summed noisy marginals.
+
+The same road as a ward's own corpus; only the counting is a secure sum and the noise comes in shares. What the
+hub learns is what a central curator's DP generator would have released.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.marginals.domain import domain_of
+from wardgate.marginals.growth import grow
+from wardgate.marginals.model import TreeModel
+from wardgate.marginals.plan import plan
+from wardgate.privacy.accountant import dp_claim
+from wardgate.records.claim import Claim
+from wardgate.records.errors import Refused
+from wardgate.records.study import Study
+from wardgate.sums.shape import counts_shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """A fitted joint generator; `model` is None where the noisy counts showed too few persons."""
+
+    model: TreeModel | None
+    claim: Claim
+    rounds: int
+    bytes_moved: int
+    reason: str
+
+
+def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = False) -> Generator[Ask, Told, Joint]:
+    """Fit the joint generator over `sites` at the study's `joint_corpus` epsilon on training persons."""
+    domain = domain_of(study.features)
+    budget = plan(domain, epsilon=study.budget.joint_corpus, delta=study.budget.delta, structure="summed")
+    claim = dp_claim(
+        gaussian=budget.gaussian,
+        delta=study.budget.delta,
+        covers=("bins", "rare categories", "missingness", "structure", "number of persons"),
+        excludes=("ranges and categories, which the study fixes in public", "which sites take part"),
+        noise_source="unsafe-test" if test_noise else "system",
+    )
+    rounds = moved = 0
+    road = grow(domain, budget, rules=study.rules)
+    model: TreeModel | None = None
+    reason = ""
+    try:
+        asked = next(road)
+        while True:
+            told = yield Ask(
+                what=f"joint corpus: {asked.name}",
+                computation="marginals",
+                sites=sites,
+                parameters={"workload": asked.workload.to_parameters()},
+                split="train",
+                noise_multiplier=asked.noise_multiplier,
+                shape=counts_shape(entries=asked.workload.size, l2=asked.workload.l2),
+            )
+            rounds, moved = rounds + 1, moved + told.bytes_moved
+            asked = road.send(told.sum())
+    except StopIteration as end:
+        model = end.value
+    except Refused as refusal:
+        reason = str(refusal)
+    return Joint(model=model, claim=claim, rounds=rounds, bytes_moved=moved, reason=reason)

@@ -1,0 +1,124 @@
+"""From summed score bins to the figures of one approach."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardgate.hub.pooling.ask import Ask
+from wardgate.measures.calibration import CurvePoint, curve_of_counts, observed_over_expected, slope_of_counts
+from wardgate.measures.discrimination import auroc_of_counts, bin_error
+from wardgate.records.canonical import text_of
+from wardgate.records.measured import Measured
+from wardgate.records.messages import SplitName
+from wardgate.sums.shape import score_bins_shape
+
+Vector = NDArray[np.float64]
+
+SUBGROUP_BINS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The public bins of a question: equal widths on the logit scale between `low` and `high`, the outer ones open."""
+
+    bins: int
+    low: float
+    high: float
+    subgroups: int
+
+    @property
+    def logits(self) -> Vector:
+        """Middle of each bin overall."""
+        return self.middles(self.bins)
+
+    def middles(self, bins: int) -> Vector:
+        """Middle of each of `bins` bins."""
+        edges = np.linspace(self.low, self.high, bins + 1)
+        return np.asarray((edges[:-1] + edges[1:]) / 2)
+
+
+def grid_for(*, persons_at_least: int, ratio: float, low: float, high: float, subgroups: int) -> Grid:
+    """Return the finest bins (10 to 200) whose numbers stay within `ratio` per person, subgroups if they fit."""
+    room = int(persons_at_least * ratio) - 1
+    extra = subgroups * (2 * SUBGROUP_BINS + 1)
+    if room - extra < 40:
+        subgroups, extra = 0, 0
+    return Grid(bins=int(np.clip((room - extra) // 2, 10, 200)), low=low, high=high, subgroups=subgroups)
+
+
+def ask_bins(
+    *,
+    what: str,
+    sites: tuple[str, ...],
+    split: SplitName,
+    noise_multiplier: float | None,
+    grid: Grid,
+    model: str,
+    beta: Vector | None,
+    models_sha256: str = "",
+) -> Ask:
+    """Return the ask for one model's bins. `beta` None means each site's own local model.
+
+    `models_sha256` names the fixed list of models for which the locked test is opened.
+    """
+    return Ask(
+        what=what,
+        computation="score_bins",
+        sites=sites,
+        parameters={
+            "model": model,
+            "bins": grid.bins,
+            "subgroup_bins": SUBGROUP_BINS,
+            "low": text_of(grid.low),
+            "high": text_of(grid.high),
+            "subgroups": grid.subgroups,
+            "models_sha256": models_sha256,
+        },
+        split=split,
+        noise_multiplier=noise_multiplier,
+        shape=score_bins_shape(bins=grid.bins, subgroups=grid.subgroups, subgroup_bins=SUBGROUP_BINS),
+        arrays=() if beta is None else (("beta", beta),),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What score bins say of one group of persons."""
+
+    auroc: Measured
+    auroc_bin_error: float
+    oe: Measured
+    slope: Measured
+    curve: tuple[CurvePoint, ...]
+    events: float
+    non_events: float
+
+
+def read_bins(total: Vector, grid: Grid) -> tuple[Figures, tuple[Figures, ...]]:
+    """Return the figures overall and of each subgroup.
+
+    Noisy counts below zero count as zero; with exact sums nothing is changed.
+    """
+    overall = _figures(total[: 2 * grid.bins + 1], grid.logits)
+    parts, start = [], 2 * grid.bins + 1
+    for _ in range(grid.subgroups):
+        stop = start + 2 * SUBGROUP_BINS + 1
+        parts.append(_figures(total[start:stop], grid.middles(SUBGROUP_BINS)))
+        start = stop
+    return overall, tuple(parts)
+
+
+def _figures(part: Vector, logits: Vector) -> Figures:
+    bins = len(logits)
+    events, non_events = np.maximum(part[:bins], 0.0), np.maximum(part[bins : 2 * bins], 0.0)
+    persons = max(round(float(events.sum() + non_events.sum())), 0)
+    return Figures(
+        auroc=auroc_of_counts(events, non_events),
+        auroc_bin_error=bin_error(events, non_events),
+        oe=observed_over_expected(float(events.sum()), float(part[2 * bins]), persons=persons),
+        slope=slope_of_counts(logits, events, non_events),
+        curve=curve_of_counts(logits, events, non_events),
+        events=float(events.sum()),
+        non_events=float(non_events.sum()),
+    )
