@@ -1,5 +1,6 @@
 """Study + mapping + files -> cohort: who is in, what is known of them, and whether the site can take part."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,37 +103,32 @@ def _parsed(text: str, study: bytes, name: str) -> Mapping:
 
 
 def build(source: Source, study: Study, mapping: Mapping) -> Cohort:
-    """Build the cohort of one hospital.
-
-    Two passes over the files: one counts, one fetches the rows of the cohort; nothing else is kept.
+    """Build the cohort of one hospital, in one pass over its files that keeps the rows of the cohort alone.
 
     Raises:
         Invalid: a person has several rows where the study expects one.
     """
-    compiled = expressions.queries(study, mapping)
-    counted = {name: int(value) for name, value in source.query(compiled.counts).row(0, named=True).items()}
-    several = counted["rows"] - counted["without_person"] - counted["persons"]
-    if several:
-        raise Invalid(
-            f"{source.name}: {shown(several)} rows repeat a person; the study expects one row a person. Export one row "
-            "a person, or let the study keep first entries ('entries: first')"
-        )
-    flow = tuple(_flow(counted, study))
-    quality = tuple(_quality(counted, study, mapping, compiled))
-    features = [feature.name for feature in study.features]
-    rows = source.query(compiled.rows).sort("person")
+    compiled = expressions.query(study, mapping)
+    tally, kept, persons = _read(source, study, compiled.sql)
+    if study.cohort.entries == "single" and mapping.person.column is not None:
+        several = persons.len() - persons.n_unique()
+        if several:
+            raise Invalid(
+                f"{source.name}: {shown(several)} rows repeat a person; the study expects one row a person. Export one "
+                "row a person, or let the study keep first entries ('entries: first')"
+            )
+    rows = kept.sort("person")
     table = rows.select(
-        pl.col("person").cast(pl.String),
-        *(
-            pl.col(f"f{index}").cast(pl.String if feature.type == "category" else pl.Float64).alias(feature.name)
-            for index, feature in enumerate(study.features)
-        ),
-        pl.col("label").cast(pl.Int8),
-    ).select("person", *features, "label")
+        "person",
+        *(pl.col(f"f{index}").alias(feature.name) for index, feature in enumerate(study.features)),
+        "label",
+    )
+    flow = tuple(_flow(tally, study))
+    quality = tuple(_quality(tally, study, mapping, compiled))
     hints = {one.feature: _hint(source, study, mapping, one.feature) for one in quality if one.mostly_out_of_range}
     counts = Counts(
-        rows=counted["rows"],
-        without_person=counted["without_person"],
+        rows=tally["rows"],
+        without_person=tally["rows"] - tally["persons"],
         eligible=flow[len(study.cohort.requires)].persons,
         whole=flow[-2].persons,
         persons=table.height,
@@ -140,11 +136,53 @@ def build(source: Source, study: Study, mapping: Mapping) -> Cohort:
     )
     return Cohort(
         table=table,
-        groups=rows.select(pl.coalesce("link", "person").cast(pl.String).alias("group"))["group"],
+        groups=rows.select(pl.coalesce("link", "person").alias("group"))["group"],
         flow=flow,
         quality=quality,
         findings=tuple(judge(study, counts, quality, hints, flow=[step.persons for step in flow])),
     )
+
+
+def _read(source: Source, study: Study, sql: str) -> tuple[Counter[str], pl.DataFrame, pl.Series]:
+    """Return the tally, the rows of the cohort, and a 64-bit hash of every person in the source."""
+    eligible = pl.all_horizontal(pl.lit(True), *(pl.col(f"r{i}") for i in range(len(study.cohort.requires))))
+    refused = [index for index, feature in enumerate(study.features) if feature.missing == "refused"]
+    whole = pl.all_horizontal(pl.lit(True), *(pl.col(f"f{index}").is_not_null() for index in refused))
+    steps = [pl.col(f"r{index}") for index in range(len(study.cohort.requires))]
+    steps += [whole] if refused else []
+    steps.append(pl.col("label").is_not_null())
+    states = (expressions.PRESENT, expressions.OUT_OF_RANGE, expressions.UNREADABLE)
+    cells = [
+        (eligible & (pl.col(f"s{index}") == state)).sum().alias(f"q{index}_{state}")
+        for index in range(len(study.features))
+        for state in states
+    ]
+    columns = [
+        pl.col("person", "link").cast(pl.String),
+        pl.col("label").cast(pl.Int8),
+        *(
+            pl.col(f"f{index}").cast(pl.String if feature.type == "category" else pl.Float64)
+            for index, feature in enumerate(study.features)
+        ),
+    ]
+    empty = {"person": pl.String, "link": pl.String, "label": pl.Int8} | {
+        f"f{index}": pl.String if feature.type == "category" else pl.Float64
+        for index, feature in enumerate(study.features)
+    }
+    tally: Counter[str] = Counter()
+    kept = [pl.DataFrame(schema=empty)]
+    persons = [pl.Series(dtype=pl.UInt64)]
+    for batch in source.batches(sql):
+        tally["rows"] += batch.height
+        named = batch.filter(pl.col("person").is_not_null())
+        tally["persons"] += named.height
+        persons.append(named["person"].hash())
+        tally.update(named.select(cells).row(0, named=True))
+        for index, step in enumerate(steps):
+            named = named.filter(step)
+            tally[f"step{index}"] += named.height
+        kept.append(named.select(columns))
+    return tally, pl.concat(kept), pl.concat(persons)
 
 
 def satisfies(cohort: Cohort, study: Study) -> Satisfies:
@@ -160,18 +198,17 @@ def satisfies(cohort: Cohort, study: Study) -> Satisfies:
     return Satisfies(can=not reasons, reasons=tuple(reasons))
 
 
-def _flow(counted: dict[str, int], study: Study) -> Iterator[Step]:
+def _flow(counted: Counter[str], study: Study) -> Iterator[Step]:
     first = " (first entry of each)" if study.cohort.entries == "first" else ""
     yield Step(step=f"persons in the source{first}", persons=counted["persons"])
     names = [requirement.meaning or f"{requirement.field} as required" for requirement in study.cohort.requires]
-    names += [f"{feature.name} known" for feature in study.features if feature.missing == "refused"]
+    if any(feature.missing == "refused" for feature in study.features):
+        names.append("everything known that may not be missing")
     for index, name in enumerate([*names, "outcome known"]):
         yield Step(step=name, persons=counted[f"step{index}"])
 
 
-def _quality(
-    counted: dict[str, int], study: Study, mapping: Mapping, compiled: expressions.Queries
-) -> Iterator[Quality]:
+def _quality(counted: Counter[str], study: Study, mapping: Mapping, compiled: expressions.Query) -> Iterator[Quality]:
     requires = len(study.cohort.requires)
     eligible = counted[f"step{requires - 1}"] if requires else counted["persons"]
     for index, feature in enumerate(study.features):
@@ -194,7 +231,8 @@ def _hint(source: Source, study: Study, mapping: Mapping, name: str) -> str:
     tried = wrong_unit(feature)
     if not tried:
         return ""
-    found = source.query(expressions.would_fit(study, mapping, feature, [linear for _, linear in tried])).row(0)
+    linears = [linear for _, linear in tried]
+    found = next(source.batches(expressions.would_fit(study, mapping, feature, linears))).row(0)
     return next(
         (
             f"; values read as {unit} (times {linear.factor:.4g}"

@@ -1,4 +1,4 @@
-"""Study + mapping -> one query. Written once as Ibis expressions over an unbound table of text.
+"""Study + mapping -> one query, written once as Ibis expressions over an unbound table of text.
 
 The table has the columns that the mapping names, and the row's number. Nothing here sees a row.
 """
@@ -26,17 +26,17 @@ _TRUTH = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queries:
-    """Two queries over the view `source`.
+class Query:
+    """One query over the view `source`: one row an entry.
+
+    Columns, numbered by the study's features and requirements: `person`, `link`, `label` (0, 1 or null);
+    `f<i>` the value in the study's unit or null; `s<i>` what the cell is; `r<i>` whether a requirement is met.
 
     Attributes:
-        counts: One row: cohort flow, and per feature how many cells are of each kind.
-        rows: The cohort: person, link, features, label; one row a person.
         units: Per numeric feature its conversion, or None where the source's unit cannot be converted.
     """
 
-    counts: str
-    rows: str
+    sql: str
     units: dict[str, Linear | None]
 
 
@@ -54,13 +54,13 @@ def wanted(study: Study, mapping: Mapping) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*columns, mapping.labels[study.label.name].column)))
 
 
-def queries(study: Study, mapping: Mapping) -> Queries:
-    """Compile the two queries. Hospitals with the same mapping share one compilation."""
+def query(study: Study, mapping: Mapping) -> Query:
+    """Compile the query. Hospitals with the same mapping share one compilation."""
     return _compiled(study.to_bytes(), mapping.to_bytes())
 
 
 @lru_cache(maxsize=64)
-def _compiled(study_bytes: bytes, mapping_bytes: bytes) -> Queries:
+def _compiled(study_bytes: bytes, mapping_bytes: bytes) -> Query:
     study, mapping = Study.model_validate_json(study_bytes), Mapping.model_validate_json(mapping_bytes)
     schema = dict.fromkeys(wanted(study, mapping), "string") | {ROW: "int64"}
     source = ibis.table(schema, name=VIEW)
@@ -69,8 +69,7 @@ def _compiled(study_bytes: bytes, mapping_bytes: bytes) -> Queries:
         for feature in study.features
         if feature.type in ("number", "integer")
     }
-    entries = _entries(source, study, mapping, units)
-    return Queries(counts=_sql(_counts(entries, study, mapping)), rows=_sql(_rows(entries, study)), units=units)
+    return Query(sql=_sql(_entries(source, study, mapping, units)), units=units)
 
 
 def _sql(expression: Expression) -> str:
@@ -97,7 +96,7 @@ def _field(mapping: Mapping, name: str) -> FieldSource:
 def _entries(source: Expression, study: Study, mapping: Mapping, units: dict[str, Linear | None]) -> Expression:
     """One row an entry, typed; with `entries: first`, each person's first alone.
 
-    Stages: cells as text, numbers, values with what they are, requirements.
+    Stages: cells as text, codes for missing taken out, numbers and categories, values with what they are, requirements.
     """
     person, first = mapping.person, study.cohort.entries == "first"
     if first and person.order is None:
@@ -106,55 +105,61 @@ def _entries(source: Expression, study: Study, mapping: Mapping, units: dict[str
     at = {name: index for index, name in enumerate(fields)}
     features = {feature.name: feature for feature in study.features}
     numeric = [name for name in fields if _is_number(name, study)]
-    texts = source.select(
+    table = source.select(
         person=source[ROW].cast("string") if person.column is None else _stripped(source[person.column]),
         link=_stripped(source[person.link]) if person.link else ibis.null("string"),
-        order=_stripped(source[person.order]) if first and person.order else ibis.null("string"),
-        label_text=_text(source[mapping.labels[study.label.name].column]),
-        row=source[ROW],
-        **{f"t{at[name]}": _known(source, field, mapping) for name, field in fields.items()},
+        outcome=_text(source[mapping.labels[study.label.name].column]),
+        **({"order": _stripped(source[person.order]), "row": source[ROW]} if first and person.order else {}),
+        **{f"t{at[name]}": _text(source[field.column]) for name, field in fields.items()},
     )
-    numbers = texts.mutate(**{f"n{at[name]}": _plain_number(texts[f"t{at[name]}"], fields[name]) for name in numeric})
-    numbers = numbers.mutate(
+    table = table.mutate(**{f"t{at[name]}": _known(table[f"t{at[name]}"], fields[name], mapping) for name in fields})
+    table = table.mutate(**{f"n{at[name]}": _plain_number(table[f"t{at[name]}"], fields[name]) for name in numeric})
+    table = table.mutate(
         **{
-            f"n{at[name]}": _converted(numbers[f"n{at[name]}"], units[name] or Linear())
+            f"n{at[name]}": _finite(table[f"n{at[name]}"], (units.get(name) or Linear()) if name in features else None)
             for name in numeric
-            if name in features
         },
         **{
-            f"c{at[name]}": _category(numbers[f"t{at[name]}"], fields[name], _codes_of(feature))
+            f"c{at[name]}": _category(table[f"t{at[name]}"], fields[name], _codes_of(feature))
             for name, feature in features.items()
             if name not in numeric
         },
     )
     columns: dict[str, Expression] = {}
     for name, feature in features.items():
-        text = numbers[f"t{at[name]}"]
+        text = table[f"t{at[name]}"]
         if name in numeric:
-            value, state = _number(text, numbers[f"n{at[name]}"], feature, convertible=units[name] is not None)
+            value, state = _number(text, table[f"n{at[name]}"], feature, convertible=units[name] is not None)
         else:
-            value, state = _coded(text, numbers[f"c{at[name]}"], feature)
+            value, state = _coded(text, table[f"c{at[name]}"], feature)
         columns[f"f{at[name]}"], columns[f"s{at[name]}"] = value, state
-    typed = numbers.mutate(**columns, label=_label(numbers.label_text, mapping.labels[study.label.name]))
+    table = table.mutate(**columns, label=_label(table.outcome, mapping.labels[study.label.name]))
     met = {
-        f"r{index}": _met(typed, requirement, at[requirement.field], features, fields)
+        f"r{index}": _met(table, requirement, at[requirement.field], features, fields)
         for index, requirement in enumerate(study.cohort.requires)
     }
-    integers = {
-        f"f{at[name]}": typed[f"f{at[name]}"].round().cast("float64")
-        for name, feature in features.items()
-        if feature.type == "integer"
-    }
-    typed = typed.mutate(**met, **integers)
+    table = table.mutate(**met)
     if first:
         by_time = [
-            typed.order.try_cast("float64").asc(nulls_first=False),
-            typed.order.asc(nulls_first=False),
-            typed.row,
+            table.order.try_cast("float64").asc(nulls_first=False),
+            table.order.asc(nulls_first=False),
+            table.row,
         ]
-        rank = ibis.row_number().over(ibis.window(group_by=typed.person, order_by=by_time))
-        typed = typed.mutate(rank=rank).filter(lambda t: (t["rank"] == 0) | t["person"].isnull())
-    return typed
+        rank = ibis.row_number().over(ibis.window(group_by=table.person, order_by=by_time))
+        table = table.mutate(rank=rank).filter(lambda t: (t["rank"] == 0) | t["person"].isnull())
+    return table.select(
+        "person",
+        "link",
+        "label",
+        *met,
+        **{
+            f"f{at[name]}": table[f"f{at[name]}"].round().cast("float64")
+            if feature.type == "integer"
+            else table[f"f{at[name]}"]
+            for name, feature in features.items()
+        },
+        **{f"s{at[name]}": table[f"s{at[name]}"] for name in features},
+    )
 
 
 def _is_number(name: str, study: Study) -> bool:
@@ -181,9 +186,8 @@ def _code(code: str) -> str:
     return head if dot and tail and not tail.strip("0") and head.lstrip("+-").isdigit() else text
 
 
-def _known(source: Expression, field: FieldSource, mapping: Mapping) -> Expression:
+def _known(text: Expression, field: FieldSource, mapping: Mapping) -> Expression:
     """The cell, or null where it is a code for missing."""
-    text = _text(source[field.column])
     codes = sorted({_code(code) for code in (*mapping.missing, *field.missing)} - {""})
     return ibis.ifelse(text.isin(codes), ibis.null("string"), text) if codes else text
 
@@ -204,16 +208,16 @@ def _coded(text: Expression, category: Expression, feature: Feature) -> tuple[Ex
 
 
 def _plain_number(text: Expression, field: FieldSource) -> Expression:
-    """The cell as a finite number in the source's unit, else null."""
     number = text.try_cast("float64")
-    if field.numbers:
-        pairs = [(text == _code(code), value) for code, value in field.numbers.items()]
-        number = ibis.cases(*pairs, else_=number)
-    return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
+    if not field.numbers:
+        return number
+    return ibis.cases(*[(text == _code(code), value) for code, value in field.numbers.items()], else_=number)
 
 
-def _converted(number: Expression, linear: Linear) -> Expression:
-    return number * linear.factor + linear.offset if linear.changes else number
+def _finite(number: Expression, linear: Linear | None) -> Expression:
+    """A finite number, converted; else null."""
+    value = number * linear.factor + linear.offset if linear is not None and linear.changes else number
+    return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), value)
 
 
 def _number(
@@ -271,51 +275,13 @@ def _label(text: Expression, label: LabelSource) -> Expression:
     return known.cast("int8")
 
 
-def _all(conditions: Sequence[Expression]) -> Expression:
-    together = ibis.literal(True)
-    for condition in conditions:
-        together = together & condition
-    return together
-
-
-def _steps(entries: Expression, study: Study) -> tuple[list[Expression], list[Expression]]:
-    """Conditions to be eligible, and to have what may not be missing."""
-    eligible = [entries[f"r{index}"] for index in range(len(study.cohort.requires))]
-    whole = [
-        entries[f"f{index}"].notnull() for index, feature in enumerate(study.features) if feature.missing == "refused"
-    ]
-    return [entries.person.notnull(), *eligible], whole
-
-
-def _counts(entries: Expression, study: Study, mapping: Mapping) -> Expression:
-    eligible, whole = _steps(entries, study)
-    counts: dict[str, Expression] = {"rows": entries.count(), "without_person": entries.person.isnull().sum()}
-    single = study.cohort.entries == "single" and mapping.person.column is not None
-    counts["persons"] = entries.person.nunique() if single else entries.person.count()
-    conditions = [*eligible, *whole, entries.label.notnull()]
-    for step in range(2, len(conditions) + 1):
-        counts[f"step{step - 2}"] = _all(conditions[:step]).sum()
-    base = _all(eligible)
-    for index in range(len(study.features)):
-        for state in (PRESENT, OUT_OF_RANGE, UNREADABLE):
-            counts[f"q{index}_{state}"] = (base & (entries[f"s{index}"] == state)).sum()
-    return entries.aggregate(**{name: value.fill_null(0).cast("int64") for name, value in counts.items()})
-
-
-def _rows(entries: Expression, study: Study) -> Expression:
-    eligible, whole = _steps(entries, study)
-    kept = entries.filter(_all([*eligible, *whole, entries.label.notnull()]))
-    return kept.select("person", "link", "label", *(f"f{index}" for index in range(len(study.features))))
-
-
 def would_fit(study: Study, mapping: Mapping, feature: Feature, linears: Sequence[Linear]) -> str:
     """Compile a query that counts the numbers of one feature that each conversion would put inside its range."""
     field = _field(mapping, feature.name)
     source = ibis.table({field.column: "string"}, name=VIEW)
-    number = _plain_number(_known(source, field, mapping), field)
+    number = _finite(_plain_number(_known(_text(source[field.column]), field, mapping), field), None)
     low, high = feature.range or (0.0, 0.0)
     counts = {"n": number.count()}
     for index, linear in enumerate(linears):
-        value = _converted(number, linear)
-        counts[f"fit{index}"] = value.between(low, high).sum().fill_null(0)
+        counts[f"fit{index}"] = _finite(number, linear).between(low, high).sum().fill_null(0)
     return _sql(source.aggregate(**counts))

@@ -182,7 +182,7 @@ def _label(counts: Counts, study: Study) -> Requirement:
     unknown = counts.whole - counts.persons
     if not counts.whole:
         return _say(name, "not evaluated", "nobody is left to have an outcome")
-    if not counts.persons or (unknown >= FEW and unknown > 0.5 * counts.whole):
+    if not counts.persons or (unknown >= 11 and unknown > 0.5 * counts.whole):
         part = share(unknown, counts.whole) if counts.persons else "all"
         reason = f"the outcome is unknown for {part}; check 'positive' and 'negative' of the label in the mapping"
         return _say(name, "fail", reason)

@@ -27,6 +27,7 @@ ROW = "wardgate:row"
 
 VIEW = "source"
 _HEADER_BYTES = 2_000_000
+_BATCH_ROWS = 100_000
 _ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1", "utf-16": "utf-16"}
 
 
@@ -45,22 +46,22 @@ class Source:
     columns: tuple[str, ...]
     connection: duckdb.DuckDBPyConnection
 
-    def query(self, sql: str) -> pl.DataFrame:
-        """Run a query over the view `source` and return its rows.
+    def batches(self, sql: str) -> Iterator[pl.DataFrame]:
+        """Run a query over the view `source` and yield its rows in batches; one is held at a time.
 
         Raises:
             Invalid: the files cannot be read to their end, or the rows asked for do not fit the memory limit.
         """
         problem: Exception | None = None
         try:
-            table = self.connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
+            for batch in self.connection.sql(sql).to_arrow_reader(_BATCH_ROWS):
+                frame = pl.from_arrow(batch)
+                if isinstance(frame, pl.DataFrame):
+                    yield frame
+        except (duckdb.Error, ArrowException) as error:
             problem = _problem(self.name, error)
         if problem is not None:
             raise problem
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
 
 
 @contextmanager
@@ -232,7 +233,7 @@ def _parquet_scan(paths: Sequence[Path]) -> str:
     return f"read_parquet([{', '.join(_text(str(path)) for path in paths)}])"
 
 
-def _problem(name: str, error: duckdb.Error) -> Exception:
+def _problem(name: str, error: duckdb.Error | ArrowException) -> Exception:
     """Say what DuckDB found without its words, which quote the row."""
     words = str(error)
     line = re.search(r"CSV Error on Line: (\d+)", words)
