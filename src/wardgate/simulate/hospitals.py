@@ -180,7 +180,7 @@ def build(folder: Path, *, seed: int, canaries: Sequence[Canary] = ()) -> Simula
     """Write the study and six hospitals.
 
     Args:
-        folder: Gets `study.yaml` and `hospitals/<site>/` with `hospital.yaml`, `mapping.yaml` and one table.
+        folder: Gets `study.yaml` and `<site>/` with `hospital.yaml`, `mapping.yaml` and one table.
         seed: The same seed writes the same bytes.
         canaries: Marked patients to plant.
 
@@ -197,7 +197,7 @@ def build(folder: Path, *, seed: int, canaries: Sequence[Canary] = ()) -> Simula
     hospitals: dict[str, Path] = {}
     streams = np.random.SeedSequence(seed).spawn(len(PLANS))
     for plan, stream in zip(PLANS, streams, strict=True):
-        hospitals[plan.id] = home = folder / "hospitals" / plan.id
+        hospitals[plan.id] = home = folder / plan.id
         home.mkdir(parents=True, exist_ok=True)
         table = _source_table(plan, rng=np.random.default_rng(stream))
         _write(_planted(table, plan, canaries), home / plan.file)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wardgate.hospital.ward.cohort.units import Linear, candidates
-from wardgate.records.bands import shown
+from wardgate.records.bands import band
 from wardgate.records.results import Requirement
 from wardgate.records.study import Feature, Study
 
@@ -174,7 +174,7 @@ def _cohort(counts: Counts) -> Requirement:
         return _say("cohort", "pass with exceptions", reason)
     if counts.persons < 11:
         return _say("cohort", "pass with exceptions", "fewer than 11 persons: they count in summed answers only")
-    return _say("cohort", "pass", f"{shown(counts.persons)} persons")
+    return _say("cohort", "pass", f"{band(counts.persons)} persons")
 
 
 def _label(counts: Counts, study: Study) -> Requirement:

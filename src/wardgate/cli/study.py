@@ -1,0 +1,178 @@
+"""`wardgate study`: start, check, show and lock a study, and see whether a hospital's data satisfy it."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wardgate.federation.check import check_data
+from wardgate.records import study_file
+from wardgate.records.canonical import canonical
+from wardgate.records.errors import CheckFailed, Invalid, Refused
+from wardgate.records.study import Study
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
+
+
+@app.command("init")
+def init(file: StudyFile) -> None:
+    """Write a commented study to start from."""
+    if file.exists():
+        raise Invalid(f"{file} exists; choose another name, or remove it")
+    _write(file, study_file.template().encode())
+    typer.echo(f"Wrote {file}. Change it, then: wardgate study lint {file}")
+
+
+@app.command("lint")
+def lint(file: StudyFile, json_output: AsJson = False) -> None:
+    """Say everything that is wrong in a study, line by line."""
+    findings: tuple[study_file.Finding, ...] = ()
+    study = None
+    try:
+        study = _read(file)
+    except study_file.Findings as error:
+        if not json_output:
+            raise
+        findings = error.findings
+    if json_output:
+        plain = [
+            {"file": f.file, "line": f.line, "path": f.path, "found": f.found, "expected": f.expected} for f in findings
+        ]
+        typer.echo(json.dumps({"clean": study is not None, "findings": plain}, indent=2))
+        if findings:
+            raise Invalid(f"{file.name}: {len(findings)} finding{'s' if len(findings) != 1 else ''}")
+    else:
+        typer.echo(f"{file}: clean")
+
+
+@app.command("show")
+def show(file: StudyFile, json_output: AsJson = False) -> None:
+    """Show what a study asks, and its SHA-256."""
+    study = _read(file)
+    if json_output:
+        typer.echo(json.dumps({"sha256": study.fingerprint(), "study": study.plain()}, indent=2, ensure_ascii=False))
+        return
+    typer.echo("\n".join(_lines(study)))
+
+
+@app.command("lock")
+def lock(
+    file: StudyFile,
+    out: Annotated[Path | None, typer.Option(help="The lock file; else beside the study.")] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Fix a study's canonical bytes and SHA-256, which every later record names."""
+    study = _read(file)
+    target = out or file.with_name(f"{file.stem}.lock.json")
+    sha256 = study.fingerprint()
+    if target.exists():
+        locked = _locked_sha256(target)
+        if locked != sha256:
+            raise Refused(
+                f"{target} locks another study (sha256 {locked[:16]}...), expected {sha256[:16]}...; a changed study "
+                "is a new version: raise 'version' and lock it under another name"
+            )
+    else:
+        _write(target, canonical({"sha256": sha256, "study": study.plain()}) + b"\n")
+    if json_output:
+        typer.echo(json.dumps({"sha256": sha256, "lock": str(target)}, indent=2))
+    else:
+        typer.echo(f"{study.id} version {study.version} is locked in {target}\nsha256 {sha256}")
+
+
+@app.command("check")
+def check(
+    file: StudyFile,
+    data: Annotated[Path, typer.Option(help="The hospital's folder of data files.")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="The hospital's mapping; else mapping.yaml in its folder.")
+    ] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Say whether a hospital's data satisfy a study, before anything runs. Counts below 11 are hidden."""
+    checked = check_data(_read(file), data, mapping)
+    if json_output:
+        typer.echo(json.dumps(checked.plain(), indent=2))
+    else:
+        typer.echo(checked.text())
+    if not checked.can:
+        count = len(checked.reasons)
+        raise CheckFailed(f"the data do not satisfy the study: {count} requirement{'s' if count != 1 else ''} failed")
+
+
+def _read(file: Path) -> Study:
+    if not file.is_file():
+        raise Invalid(f"{file} is not a file; start one with 'wardgate study init {file}'")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise Invalid(f"{file} is not UTF-8 text; save it as UTF-8")
+    return study_file.parse(text, name=str(file))
+
+
+def _locked_sha256(target: Path) -> str:
+    """Read a lock and check that its SHA-256 is that of the study inside."""
+    found: Any = None
+    try:
+        found = json.loads(target.read_text(encoding="utf-8"))
+        inside = Study.from_plain(found["study"]).fingerprint()
+    except (OSError, ValueError, KeyError, TypeError, Invalid):
+        inside = None
+    if inside is None or found.get("sha256") != inside:
+        raise Invalid(f"{target} is no whole lock file; move it away and lock again")
+    return inside
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Write all or nothing: to a file beside it, flushed to the disk, then renamed."""
+    part = None
+    problem = ""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        part = Path(name)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.chmod(0o644)
+        part.replace(target)
+    except OSError as error:
+        problem = error.strerror or "unknown reason"
+        if part is not None:
+            part.unlink(missing_ok=True)
+    if problem:
+        raise Invalid(f"{target} cannot be written ({problem}); nothing was left half-written")
+
+
+def _lines(study: Study) -> list[str]:
+    lines = [
+        f"{study.title}",
+        f"  {study.id} version {study.version}, sha256 {study.fingerprint()}",
+        f"  question   {study.question}",
+        f"  entry      {study.cohort.entry} ({study.cohort.entries})",
+    ]
+    lines += [f"  requires   {one.meaning or one.field}" for one in study.cohort.requires]
+    first, last = study.label.window_days
+    lines += [
+        f"  index date {study.index_date}",
+        f"  label      {study.label.name}: {study.label.meaning} (days {first} to {last})",
+        f"  features   {len(study.features)}",
+    ]
+    for feature in study.features:
+        if feature.range is not None:
+            low, high = feature.range
+            values = f"{low:g} to {high:g} {feature.unit}"
+        else:
+            values = ", ".join(feature.values or ("yes", "no"))
+        lines.append(f"    {feature.name:<22} {values}{'' if feature.missing == 'allowed' else ', required'}")
+    sites = ", ".join(study.sites[:8]) + (f" and {len(study.sites) - 8} more" if len(study.sites) > 8 else "")
+    lines.append(f"  sites      {len(study.sites)}: {sites}")
+    return lines
