@@ -132,7 +132,7 @@ def rounded(value: float, *, step: float) -> float:
 
 
 def shown(measured: Measured, *, digits: int = 3) -> Measured:
-    """Return a measure with few significant digits, its interval rounded outwards and its sample sizes coarsened.
+    """Return a measure with few significant digits, its interval rounded outwards.
 
     A gate's own report is an output too: full digits would let a reader count single persons.
     """

@@ -99,7 +99,7 @@ def clinical_rules(
 ) -> Measured:
     """Share of rows that break none of the study's rules; a rule does not speak where one of its values is missing.
 
-    Real data scores 1 if the rules are right. n is (rows, rules). Without rules the share is 1 and the note says so.
+    Real data scores 1 if the rules are right. n is (rows,). Without rules the share is 1 and the note says so.
     """
     broken = np.zeros(synthetic.height, dtype=np.bool_)
     known = {feature.name: feature for feature in features}
@@ -115,10 +115,12 @@ def clinical_rules(
         low=low,
         high=high,
         level=level,
-        n=(synthetic.height, len(rules)),
+        n=(synthetic.height,),
         note="" if rules else "The study names no clinical rule, so none can be broken.",
     )
 
+
+_WORDS = {"true": "1", "false": "0"}
 
 _RELATIONS: dict[str, Callable[[Vector, Vector], NDArray[np.bool_]]] = {
     "<": np.less,
@@ -162,7 +164,7 @@ def _compared_text(
 
 def _number(rule: ClinicalRule) -> float:
     try:
-        return float(rule.right)
+        return float(_WORDS.get(rule.right.lower(), rule.right))
     except ValueError:
         pass
     raise Invalid(f"rule '{rule.name}' compares a number with something that is neither a feature nor a number")
@@ -171,9 +173,8 @@ def _number(rule: ClinicalRule) -> float:
 def _is_one_of(feature: Feature, table: pl.DataFrame, values: Sequence[str]) -> NDArray[np.bool_]:
     if feature.type == "category":
         return table[feature.name].cast(pl.String).is_in(list(values)).fill_null(False).to_numpy()
-    words = {"true": "1", "false": "0"}
     try:
-        wanted = [float(words.get(value.lower(), value)) for value in values]
+        wanted = [float(_WORDS.get(value.lower(), value)) for value in values]
     except ValueError:
         raise Invalid(f"feature '{feature.name}' is a number; a rule limits it to something else") from None
     return np.isin(numbers(feature, table), wanted)

@@ -84,7 +84,7 @@ RULES: tuple[Rule, ...] = (
         tests="How many numbers are asked for each person in an exact sum.",
         attacker="Solves equations.",
         meaning="As many exact numbers as persons can be solved for the persons.",
-        source="DataSHIELD nfilter.glm 0.33",
+        source="after DataSHIELD nfilter.glm, which is 0.33; a looser limit in a study is its own choice",
         judge=_numbers_when_exact,
     ),
     Rule(

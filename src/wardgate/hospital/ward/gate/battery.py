@@ -106,7 +106,10 @@ def measure(
             absent += [Absent(name=name, reason=reason) for name in MEMBERSHIP]
         else:
             measured += _attacked(sample, train, candidate, study, policy, attempt=attempt, level=level, rng=rng)
-    realism = list(_realism(train, holdout, candidate, study, level=level, rng=rng))
+    realism = [
+        part.model_copy(update={"n": tuple(coarse(size) for size in part.n)})
+        for part in _realism(train, holdout, candidate, study, level=level, rng=rng)
+    ]
     measured += realism
     missing = set(REALISM) - {part.name for part in realism}
     reason = f"fewer than {LEAST} holdout persons, or one outcome only among training or holdout persons"
@@ -119,13 +122,16 @@ def _checked(table: pl.DataFrame, study: Study, name: str) -> pl.DataFrame:
     lacking = [column for column in wanted if column not in table.columns]
     if lacking:
         raise Invalid(f"the {name} table lacks {', '.join(lacking)}; every table needs all features and the label")
-    found = table.select(wanted)
-    labels(found)
-    return found.with_columns(
-        pl.col([feature.name for feature in study.features if feature.type != "category"]).cast(pl.Float64),
-        pl.col([feature.name for feature in study.features if feature.type == "category"]).cast(pl.String),
+    labels(table)
+    texts = {feature.name for feature in study.features if feature.type == "category"}
+    found = table.select(
+        *(pl.col(column).cast(pl.String if column in texts else pl.Float64) for column in wanted[:-1]),
         pl.col(LABEL).cast(pl.Int8),
     )
+    for column in wanted[:-1]:
+        if column not in texts and found[column].is_infinite().any():
+            raise Invalid(f"column '{column}' of the {name} table holds an infinite number; missing values are null")
+    return found
 
 
 def _sample(

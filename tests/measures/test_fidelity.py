@@ -1,0 +1,138 @@
+"""Realism: the same population scores near nothing, another one scores what was changed."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from wardgate.measures import fidelity
+from wardgate.records.errors import Invalid
+from wardgate.records.study import ClinicalRule, Feature
+
+FEATURES = (
+    Feature(name="sbp", type="number", unit="mm[Hg]", range=(40, 240)),
+    Feature(name="dbp", type="number", unit="mm[Hg]", range=(20, 160)),
+    Feature(name="sex", type="category", values=("f", "m")),
+    Feature(name="pregnant", type="boolean"),
+)
+RULES = (
+    ClinicalRule(name="pressure", left="dbp", op="<=", right="sbp"),
+    ClinicalRule(name="pregnancy", left="pregnant", op="==", right="false", when={"sex": ("m",)}),
+    ClinicalRule(name="same", left="sex", op="==", right="f", when={"pregnant": ("true",)}),
+)
+
+
+def _table(count: int, rng: np.random.Generator) -> pl.DataFrame:
+    sbp = 130 + 20 * rng.normal(size=count)
+    female = rng.random(count) < 0.5
+    risk = 1 / (1 + np.exp(-(sbp - 130) / 15))
+    return pl.DataFrame(
+        {
+            "sbp": sbp,
+            "dbp": 0.6 * sbp,
+            "sex": np.where(female, "f", "m"),
+            "pregnant": (female & (rng.random(count) < 0.1)).astype(float),
+            "label": (rng.random(count) < risk).astype(np.int8),
+        }
+    )
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_the_same_population_scores_near_nothing(rng: np.random.Generator) -> None:
+    real, corpus = _table(3000, rng), _table(3000, rng)
+    for measure in (fidelity.marginal_error, fidelity.pairwise_error):
+        found = measure(FEATURES, real, corpus, level=0.9, rng=rng)
+        assert found.value < 0.06
+        assert found.low <= found.value <= found.high
+
+
+def test_what_moved_is_measured(rng: np.random.Generator) -> None:
+    real = _table(3000, rng)
+    corpus = real.with_columns(sex=pl.lit("f"))
+    found = fidelity.marginal_error(FEATURES, real, corpus, level=0.9, rng=rng)
+    assert found.value == pytest.approx(0.5 / 5, abs=0.01)
+    shuffled = real.with_columns(real["dbp"].shuffle(seed=1))
+    assert fidelity.marginal_error(FEATURES, real, shuffled, level=0.9, rng=rng).value == pytest.approx(0, abs=1e-6)
+    assert fidelity.pairwise_error(FEATURES, real, shuffled, level=0.9, rng=rng).value > 0.04
+
+
+def test_pairs_agree_with_a_count_pair_by_pair(rng: np.random.Generator) -> None:
+    real, corpus = _table(400, rng), _table(300, rng)
+    names = ("sex", "pregnant", "label")
+    features = FEATURES[2:]
+    errors = []
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            keys = set(real.select(one, other).iter_rows()) | set(corpus.select(one, other).iter_rows())
+            errors.append(
+                sum(
+                    abs(
+                        real.filter((pl.col(one) == a) & (pl.col(other) == b)).height / real.height
+                        - corpus.filter((pl.col(one) == a) & (pl.col(other) == b)).height / corpus.height
+                    )
+                    for a, b in keys
+                )
+                / 2
+            )
+    found = fidelity.pairwise_error(features, real, corpus, level=0.9, rng=rng)
+    assert found.value == pytest.approx(np.mean(errors), abs=1e-6)
+
+
+def test_missing_values_are_part_of_a_column(rng: np.random.Generator) -> None:
+    real = _table(2000, rng)
+    corpus = real.with_columns(sbp=pl.when(pl.int_range(2000) < 1000).then(None).otherwise(pl.col("sbp")))
+    assert fidelity.marginal_error(FEATURES, real, corpus, level=0.9, rng=rng).value == pytest.approx(0.1, abs=0.02)
+
+
+def test_rules_count_rows_that_break_any_and_pass_over_missing_values(rng: np.random.Generator) -> None:
+    real = _table(1000, rng)
+    assert fidelity.clinical_rules(RULES, FEATURES, real, level=0.9).value == 1.0
+    row = pl.int_range(1000)
+    broken = real.with_columns(
+        dbp=pl.when(row < 100).then(pl.col("sbp") + 1).when(row < 200).then(None).otherwise(pl.col("dbp")),
+        sex=pl.when(row < 50).then(pl.lit("m")).otherwise(pl.col("sex")),
+        pregnant=pl.when(row < 50).then(1.0).otherwise(pl.col("pregnant")),
+    )
+    found = fidelity.clinical_rules(RULES, FEATURES, broken, level=0.9)
+    assert found.value == pytest.approx(0.9)
+    assert found.low < 0.9 < found.high
+
+
+def test_no_rule_is_said_to_be_no_rule(rng: np.random.Generator) -> None:
+    assert "no clinical rule" in fidelity.clinical_rules((), FEATURES, _table(50, rng), level=0.9).note
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ClinicalRule(name="bad", left="sbp", op="<", right="tall"),
+        ClinicalRule(name="bad", left="sex", op="<", right="m"),
+        ClinicalRule(name="bad", left="sbp", op="<", right="dbp", when={"dbp": ("low",)}),
+    ],
+)
+def test_a_rule_that_cannot_be_read_refuses(rule: ClinicalRule, rng: np.random.Generator) -> None:
+    with pytest.raises(Invalid):
+        fidelity.clinical_rules((rule,), FEATURES, _table(50, rng), level=0.9)
+
+
+def test_a_corpus_that_lost_the_outcome_loses_the_auroc(rng: np.random.Generator) -> None:
+    train, holdout, corpus = (_table(2000, rng) for _ in range(3))
+    equal = fidelity.tstr_loss(FEATURES, train, corpus, holdout, ridge=1.0, level=0.9)
+    lost = fidelity.tstr_loss(
+        FEATURES, train, corpus.with_columns(label=pl.lit(0, dtype=pl.Int8)), holdout, ridge=1.0, level=0.9
+    )
+    assert equal is not None
+    assert lost is not None
+    assert abs(equal.value) < 0.01
+    assert lost.value > 0.2
+    assert lost.low <= lost.value <= lost.high
+
+
+def test_one_outcome_in_reality_is_not_evaluable(rng: np.random.Generator) -> None:
+    table = _table(200, rng)
+    one = table.with_columns(label=pl.lit(1, dtype=pl.Int8))
+    assert fidelity.tstr_loss(FEATURES, one, table, table, ridge=1.0, level=0.9) is None
+    assert fidelity.tstr_loss(FEATURES, table, table, one, ridge=1.0, level=0.9) is None
