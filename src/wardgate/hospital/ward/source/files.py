@@ -5,6 +5,7 @@ length, wrong bytes and cut-off files are refused, never skipped. No message quo
 resembles none of the wanted columns: a file without a header line has a patient there.
 """
 
+import codecs
 import csv
 import difflib
 import gzip
@@ -29,6 +30,7 @@ VIEW = "source"
 _HEADER_BYTES = 2_000_000
 _BATCH_ROWS = 100_000
 _ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1", "utf-16": "utf-16"}
+_OUR_MISTAKES = ("Binder", "Catalog", "Conversion", "INTERNAL", "Not implemented", "Parser", "Permission", "Syntax")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class Source:
                 frame = pl.from_arrow(batch)
                 if isinstance(frame, pl.DataFrame):
                     yield frame
-        except (duckdb.Error, ArrowException) as error:
+        except (duckdb.Error, ArrowException, OSError) as error:  # from the second batch on, Arrow carries the words
             problem = _problem(self.name, error)
         if problem is not None:
             raise problem
@@ -157,7 +159,7 @@ def _csv_columns(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             raw = stream.read(_HEADER_BYTES)
-        text = raw.decode(_ENCODINGS[encoding], errors="strict" if len(raw) < _HEADER_BYTES else "ignore")
+        text = codecs.getincrementaldecoder(_ENCODINGS[encoding])().decode(raw, final=len(raw) < _HEADER_BYTES)
         header = next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True), [])
     except UnicodeDecodeError:
         problem = f"is not {encoding}; set 'encoding' in the mapping to utf-8, latin-1 or utf-16"
@@ -233,25 +235,23 @@ def _parquet_scan(paths: Sequence[Path]) -> str:
     return f"read_parquet([{', '.join(_text(str(path)) for path in paths)}])"
 
 
-def _problem(name: str, error: duckdb.Error | ArrowException) -> Exception:
+def _problem(name: str, error: Exception) -> Exception:
     """Say what DuckDB found without its words, which quote the row."""
     words = str(error)
-    line = re.search(r"CSV Error on Line: (\d+)", words)
-    where = f"{name}, line {line[1]}" if line else name
-    cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", words)
-    if cells:
-        return Invalid(
-            f"{where}: found {cells[2]} cells, expected {cells[1]} as in the header; repair the row (a cell that "
-            "holds the delimiter or a line break must be quoted)"
-        )
-    if "nicode" in words or "not utf" in words:
-        return Invalid(f"{where}: found bytes of another encoding; set 'encoding' in the mapping, or convert the file")
+    line = re.match(r"Invalid Input Error: CSV Error on Line: (\d+)", words)
     if line:
+        where = f"{name}, line {line[1]}"
+        cells = re.search(r"^Expected Number of Columns: (\d+) Found: (\d+)", words, flags=re.MULTILINE)
+        if cells:
+            return Invalid(
+                f"{where}: found {cells[2]} cells, expected {cells[1]} as in the header; repair the row (a cell that "
+                "holds the delimiter or a line break must be quoted)"
+            )
+        if re.search(r"^Invalid unicode", words, flags=re.MULTILINE):
+            return Invalid(f"{where}: found bytes of another encoding; set 'encoding' in the mapping")
         return Invalid(f"{where}: not readable as CSV (an open quote, or a line too long); repair the row")
-    if "GZIP" in words.upper():
-        return Invalid(f"{name} is cut off or damaged gzip; copy it again")
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if words.startswith("Out of Memory"):
         return Invalid(f"{name}: the rows of this study do not fit the memory limit; narrow the cohort, or raise it")
-    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.SerializationException):
-        return Invalid(f"{name} is cut off or damaged; export or copy it again")
-    return RuntimeError(f"the reading of {name} failed: {type(error).__name__}")
+    if words.startswith(_OUR_MISTAKES):
+        return RuntimeError(f"the reading of {name} failed: {words.partition(' ')[0]} error")
+    return Invalid(f"{name} is cut off or damaged; export or copy it again")
