@@ -1,6 +1,8 @@
 """The policy: absent means no, the pessimistic end counts, and whoever decides again agrees."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -401,3 +403,14 @@ def test_every_rule_explains_itself() -> None:
         assert rule.meaning in words
     with pytest.raises(Invalid, match="no rule"):
         explain("membership.luck")
+
+
+def test_every_rule_and_setting_is_documented(root: Path) -> None:
+    page = (root / "docs/gate.md").read_text()
+    assert [rule.name for rule in RULES if f"`{rule.name}`" not in page] == []
+    settings = {name.split(".")[-1] for name in re.findall(r"`([\w.*]+)`", page)}
+    for part in (POLICY.small_cells, POLICY.membership, POLICY.dp):
+        assert set(type(part).model_fields) - settings == set()
+    for tier in POLICY.membership.tiers:
+        row = next(line for line in page.splitlines() if line.startswith(f"| {tier.members:,} / {tier.non_members:,}"))
+        assert f"| {tier.tpr_at_1_percent:g} | {tier.tpr_at_0_1_percent or 'none'} |" in row
