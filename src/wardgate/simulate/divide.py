@@ -89,6 +89,7 @@ def _write(
 ) -> None:
     pieces = work / "pieces"
     with duckdb.connect(config={"memory_limit": f"{memory_limit_mb}MB", "threads": 2}) as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET temp_directory = {_text(str(work / 'spill'))}")
         connection.execute(f"CREATE VIEW source AS {_scan(files, mapping)}")
         _sites(connection, study, column)

@@ -123,6 +123,7 @@ def closed_connection(
     connection = duckdb.connect(config={"memory_limit": f"{memory_limit_mb}MB", "threads": threads})
     allowed = ", ".join(_text(str(path)) for path in paths)
     for setting in (
+        "enable_progress_bar = false",
         "temp_directory = ''",
         "autoinstall_known_extensions = false",
         "autoload_known_extensions = false",
