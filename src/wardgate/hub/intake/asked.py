@@ -1,0 +1,71 @@
+"""What a question may say: the roster as the sites signed it, and a sum's terms as everybody can work them out."""
+
+from collections.abc import Mapping
+
+from wardgate.hub import layout
+from wardgate.records.bands import at_most
+from wardgate.records.canonical import sha256
+from wardgate.records.errors import Broken
+from wardgate.records.messages import Answer, Question, RosterEntry
+from wardgate.records.study import Study
+
+
+def introduction(answer: Answer, *, envelope_sha256: str, key: bytes) -> RosterEntry | None:
+    """Return how a site's own signed review introduces it; nothing where it does not take part."""
+    said = answer.statement
+    if answer.computation != "review" or said.get("agreed") is not True:
+        return None
+    return RosterEntry(
+        site=answer.site,
+        public_key=key.hex(),
+        exchange_key=str(said["exchange_key"]),
+        enrolment_sha256=envelope_sha256,
+        persons_band=str(said["persons_band"]),
+    )
+
+
+def check_roster(question: Question, introduced: Mapping[str, RosterEntry]) -> None:
+    """Check the roster of a question against what each of its sites signed.
+
+    Raises:
+        Broken: a site in it has another key, band or enrolment than it signed, or signed nothing.
+    """
+    for plain in question.parameters["roster"]:
+        site = str(plain["site"])
+        signed = introduced.get(site)
+        if signed is None:
+            raise Broken(f"its roster holds '{site}', which did not agree to the study")
+        if plain != signed.plain():
+            what = next((name for name, value in signed.plain().items() if plain.get(name) != value), "further field")
+            raise Broken(f"its roster states another {what} for '{site}' than the site signed")
+
+
+def check_terms(question: Question, *, study: Study, keys: Mapping[str, bytes], bands: Mapping[str, str]) -> None:
+    """Check the public terms of a sum.
+
+    Args:
+        keys: Long-term keys of all parties.
+        bands: Persons of each site that takes part, as it signed them.
+
+    Raises:
+        Broken: too few sites, a site that does not take part, another coin or another bound on persons.
+    """
+    terms = question.sum
+    if terms is None:
+        return
+    stranger = next((site for site in terms.roster if site not in bands), None)
+    if stranger is not None:
+        raise Broken(f"a sum over '{stranger}', which did not agree to the study")
+    if len(set(terms.roster)) < study.gate.min_sites_in_sum or list(terms.roster) != sorted(set(terms.roster)):
+        raise Broken(f"a sum needs a sorted roster of at least {study.gate.min_sites_in_sum} different sites")
+    if terms.coin != coin_of(question.study_sha256, keys):
+        raise Broken("the coin of the sum is not the one that study and keys give")
+    persons = sum(at_most(bands[site]) for site in terms.roster)
+    if terms.persons != persons:
+        raise Broken(f"the sum is planned for {terms.persons} persons, its sites signed bands of at most {persons}")
+
+
+def coin_of(study_sha256: str, keys: Mapping[str, bytes]) -> str:
+    """Return the public randomness of a study: fixed by it and all sites' long-term keys."""
+    sites = sorted(site for site in keys if site != layout.HUB)
+    return sha256(f"{study_sha256};{''.join(f'{site}:{keys[site].hex()};' for site in sites)}".encode())

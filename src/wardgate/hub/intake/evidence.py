@@ -1,0 +1,56 @@
+"""Does evidence speak of what was asked? The policy judges evidence; here it is held against the question."""
+
+from collections.abc import Mapping
+
+from wardgate.records.bands import at_least
+from wardgate.records.errors import Broken
+from wardgate.records.messages import Answer, Question
+from wardgate.records.study import Study
+from wardgate.records.verdict import Evidence
+
+
+def check_evidence(answer: Answer, question: Question, *, study: Study, bands: Mapping[str, str]) -> None:
+    """Check the parts of an answer's evidence that anybody can count.
+
+    Raises:
+        Broken: the noise was a test's, or kind, sites, numbers, persons or noise are not those of the question.
+    """
+    evidence = answer.evidence
+    if evidence is None:
+        return
+    check_noise_source(evidence)
+    kind = "summed" if question.sum is not None else "corpus" if question.computation == "corpus" else "sited"
+    if evidence.kind != kind:
+        raise Broken(f"the evidence is of kind '{evidence.kind}', the question asks for '{kind}'")
+    terms = question.sum
+    if terms is None:
+        return
+    if question.split == "none":
+        raise Broken("a sum over no split")
+    share = getattr(study.splits, question.split)
+    expected = {
+        "sum.sites": len(terms.roster),
+        "sum.numbers": terms.entries,
+        "sum.persons": int(sum(at_least(bands.get(site, "<11")) for site in terms.roster) * share),
+    }
+    measured = {one.name: one.value for one in evidence.measured}
+    for name, value in expected.items():
+        if measured.get(name) != value:
+            raise Broken(f"the evidence states {name} = {measured.get(name)}, the question makes it {value}")
+    stated = [(event.noise_multiplier, event.count) for event in evidence.claim.gaussian]
+    wanted = [] if terms.noise_multiplier is None else [(terms.noise_multiplier, 1)]
+    if stated != wanted or (evidence.claim.kind == "exact") != (terms.noise_multiplier is None):
+        raise Broken("the evidence claims other noise than the question asks for")
+
+
+def check_noise_source(evidence: Evidence) -> None:
+    """Refuse what was made with a test's repeatable noise.
+
+    Raises:
+        Broken: the noise did not come from the operating system.
+    """
+    if evidence.claim.noise_source != "system":
+        raise Broken(
+            f"made with noise from '{evidence.claim.noise_source}', a repeatable stream for tests; such a run protects"
+            " nobody and is never accepted"
+        )

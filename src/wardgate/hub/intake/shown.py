@@ -1,0 +1,207 @@
+"""What people are shown, against the evidence: results.json figure by figure where they stem from one record."""
+
+from collections.abc import Iterator, Mapping
+
+from wardgate import __version__
+from wardgate.hub import layout
+from wardgate.hub.intake.conversation import Answered, Conversation
+from wardgate.hub.intake.reading import Folder
+from wardgate.hub.pooling.definitions import judge
+from wardgate.hub.pooling.score_bins import Grid, read_bins
+from wardgate.papers.report import render
+from wardgate.policy.decision import decide
+from wardgate.records.canonical import number_of
+from wardgate.records.errors import Broken
+from wardgate.records.results import Approach, Results, Site
+from wardgate.records.study import Study
+from wardgate.records.verdict import Evidence, Verdict
+
+CLOSE = 1e-9
+"""Figures are recomputed by the same code; another machine may round the last bits otherwise."""
+
+
+def read_results(folder: Folder) -> Results | None:
+    """Check `results.json` by itself, and that the report is its rendering; return it where it can be read."""
+    results: Results | None = None
+    with folder.at(layout.RESULTS):
+        data = folder.read(layout.RESULTS)
+        results = Results.model_validate_json(data)
+        if layout.results_bytes(results) != data:
+            raise Broken("not in the form in which Wardgate writes results, so something was altered")
+        if results.study_sha256 != folder.study_sha256:
+            raise Broken("names another study than the run's")
+        folder.count("results")
+    if results is not None:
+        with folder.at(layout.REPORT):
+            check_report(folder, results)
+    return results
+
+
+def check_report(folder: Folder, results: Results) -> None:
+    """Check that the report is the rendering of the results.
+
+    Raises:
+        Broken: it is another page.
+    """
+    data = folder.read(layout.REPORT)
+    if results.wardgate_version != __version__:
+        folder.notes.append(
+            f"report.html was written by version {results.wardgate_version} and this is {__version__}: it was checked"
+            " against the signed manifest, not rendered again"
+        )
+        return
+    if render(results).encode() != data:
+        raise Broken("is not what results.json renders to")
+    folder.count("report, rendered again")
+
+
+def mismatched_of(talk: Conversation) -> tuple[str, ...]:
+    """Return the sites whose own figures rank their persons backwards, as the definition check names them."""
+    named = []
+    for one in _evaluations(talk, "train"):
+        figures = {name: number_of(text) for name, text in one.answer.statement["figures"].items()}
+        if "direction.auroc" in figures:
+            ends = (figures[f"direction.auroc{end}"] for end in ("", "_low", "_high"))
+            if judge(one.answer.site, *ends).named:
+                named.append(one.answer.site)
+    return tuple(named)
+
+
+def _evaluations(talk: Conversation, split: str) -> Iterator[Answered]:
+    for given in talk.answers.values():
+        for one in given:
+            if (
+                one.answer.computation == "evaluate"
+                and one.answer.outcome == "released"
+                and one.asked.question.split == split
+            ):
+                yield one
+
+
+def check_results(folder: Folder, results: Results, talk: Conversation, study: Study) -> None:
+    """Check every figure of the results that one record gives directly."""
+    where = layout.RESULTS
+    expected = {
+        "study_id": (results.study_id, study.id),
+        "policy_sha256": (results.policy_sha256, study.gate.fingerprint()),
+        "mismatched_sites": (set(results.mismatched_sites), set(mismatched_of(talk))),
+        "sites": ([site.id for site in results.sites], list(study.sites)),
+    }
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            folder.find(where, f"{name}: found {_short(found)}, the evidence gives {_short(wanted)}")
+    for site in results.sites:
+        with folder.at(f"{where}, {site.id}"):
+            _check_site(site, talk.answers.get(site.id, []), study)
+    out = sum(one.bytes for given in talk.answers.values() for one in given)
+    if results.bytes_moved.get("all_out") != out:
+        folder.find(where, f"bytes_moved.all_out: found {results.bytes_moved.get('all_out')}, the records hold {out}")
+    for approach in results.approaches:
+        with folder.at(f"{where}, approach '{approach.name}'"):
+            _check_overall(approach, talk, study)
+            _check_sites(approach, talk)
+    folder.count("hospitals in the results", len(results.sites))
+    folder.count("approaches, figures recomputed from the sums", len(results.approaches))
+
+
+def _check_site(site: Site, given: list[Answered], study: Study) -> None:
+    review = next((one.answer for one in given if one.answer.computation == "review"), None)
+    closing = next((one.answer for one in given if one.answer.computation == "close"), None)
+    said = review.statement if review else {}
+    checks: dict[str, tuple[object, object]] = {
+        "persons_band": (site.persons_band, str(said.get("persons_band", "<11"))),
+        "left": ([(item.sha256, item.bytes) for item in site.left], [(one.sha256, one.bytes) for one in given]),
+        "bytes_out": (site.bytes_out, sum(one.bytes for one in given)),
+        "bytes_in": (site.bytes_in, sum(one.asked.bytes for one in given)),
+        "verdicts": (list(site.verdicts), [attempt.verdict.outcome for attempt in site.attempts]),
+        "attempts": ([attempt.verdict for attempt in site.attempts], list(_verdicts(given, study))),
+        "locked_test_opens": (site.locked_test_opens, int(closing.statement["locked_test_opens"]) if closing else 0),
+        "budget": (
+            [(line.split, line.epsilon, line.exact_answers) for line in site.budget],
+            [
+                (line["split"], number_of(line["epsilon"]), int(line["exact_answers"]))
+                for line in (closing.statement["budget"] if closing else ())
+            ],
+        ),
+    }
+    for name, (found, wanted) in checks.items():
+        if found != wanted:
+            raise Broken(f"{name}: found {_short(found)}, the site's signed records give {_short(wanted)}")
+
+
+def _verdicts(given: list[Answered], study: Study) -> Iterator[Verdict]:
+    """Yield the verdict of every attempt of a site, each once, in their order."""
+    shown = 0
+    for one in given:
+        if one.answer.computation != "corpus" or one.answer.evidence is None:
+            continue
+        earlier = [Evidence.from_plain(plain) for plain in one.answer.statement["earlier"]]
+        for evidence in (*earlier, one.answer.evidence)[shown:]:
+            shown += 1
+            yield decide(evidence, study.gate)
+
+
+def _check_overall(approach: Approach, talk: Conversation, study: Study) -> None:
+    """Compare an approach's overall figures with those of its opened score bins on the locked test."""
+    opened = [
+        one
+        for one in talk.opened
+        if one.question.computation == "score_bins"
+        and one.question.split == "locked_test"
+        and one.question.parameters["model"] == approach.name
+    ]
+    if not opened:
+        if approach.auroc is not None:
+            raise Broken("has figures, but no sum on the locked test was opened for it")
+        return
+    given = opened[-1].question.parameters
+    grid = Grid(
+        bins=int(given["bins"]),
+        low=number_of(given["low"]),
+        high=number_of(given["high"]),
+        subgroups=int(given["subgroups"]),
+    )
+    figures, _ = read_bins(opened[-1].total, grid)
+    if min(figures.events, figures.non_events) < study.gate.small_cells.min_count:
+        if approach.auroc is not None:
+            raise Broken("shows figures of fewer persons than the policy allows")
+        return
+    wanted = {
+        "auroc": figures.auroc.value,
+        "auroc_low": figures.auroc.low,
+        "auroc_high": figures.auroc.high,
+        "oe": figures.oe.value,
+        "slope": figures.slope.value,
+    }
+    for name, value in wanted.items():
+        found = getattr(approach, name)
+        if not _near(found, value):
+            raise Broken(f"{name}: found {found}, its opened score bins give {value:.6g}")
+
+
+def _near(found: float | None, value: float) -> bool:
+    finite = abs(value) < float("inf")
+    if found is None or not finite:
+        return found is None and not finite
+    return abs(found - value) <= CLOSE * max(1.0, abs(value))
+
+
+def _check_sites(approach: Approach, talk: Conversation) -> None:
+    """Compare an approach's figures by hospital with what each signed on its locked test."""
+    shown = {figure.id: figure for figure in approach.sites}
+    for one in _evaluations(talk, "locked_test"):
+        figures: Mapping[str, str] = one.answer.statement["figures"]
+        if f"{approach.name}.auroc" not in figures:
+            continue
+        figure = shown.pop(one.answer.site, None)
+        for name in ("auroc", "auroc_low", "auroc_high", "oe"):
+            signed = number_of(figures[f"{approach.name}.{name}"])
+            if figure is None or getattr(figure, name) != signed:
+                raise Broken(f"{one.answer.site}: {name} is not the {signed:g} that the site signed")
+    if shown:
+        raise Broken(f"shows figures of '{min(shown)}', which signed none")
+
+
+def _short(value: object) -> str:
+    text = str(sorted(value)) if isinstance(value, set) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
