@@ -51,9 +51,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """All columns, the label last."""
+    """All columns, the label last, and the features as the study declares them."""
 
     columns: tuple[Column, ...]
+    declared: tuple[Feature, ...]
 
     @property
     def features(self) -> int:
@@ -81,7 +82,8 @@ def domain_of(features: Sequence[Feature], *, cells: int = CELLS) -> Domain:
     if not 2 <= cells <= MAX_CELLS:
         raise Invalid(f"expected 2 to {MAX_CELLS} cells for a number, found {cells}")
     columns = [_column(feature, cells) for feature in features]
-    return Domain(columns=(*columns, Column(name=LABEL, kind="nominal", values=(0.0, 1.0), missing=False)))
+    label = Column(name=LABEL, kind="nominal", values=(0.0, 1.0), missing=False)
+    return Domain(columns=(*columns, label), declared=tuple(features))
 
 
 def _column(feature: Feature, cells: int) -> Column:

@@ -22,20 +22,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.marginals.domain import Domain
-from wardgate.marginals.estimate import simplex
-from wardgate.marginals.levels import grouped, side_of, whole
-from wardgate.marginals.links import Links, Noisy, coarse_groups, links_of, raw_tables, total_count
+from wardgate.marginals.levels import all_sides, grouped, whole
+from wardgate.marginals.links import (
+    Links,
+    Noisy,
+    cell_counts,
+    coarse_groups,
+    links_of,
+    person_count,
+    query_alone,
+    query_beside_label,
+    query_pair,
+)
 from wardgate.marginals.model import TreeModel, fit
 from wardgate.marginals.plan import Plan
-from wardgate.marginals.structure import Edges, all_pairs, summed_edges
-from wardgate.marginals.workload import Groups, Workload
+from wardgate.marginals.structure import Edges, pair_queries, summed_edges
+from wardgate.marginals.workload import Groups, Query, Workload
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.study import ClinicalRule
 
-LINK_BINS = 12
-COARSE_BINS = 8
-LINK_FLOOR = 4.0
-CLIQUE_FLOOR = 1.5
+LINK_BINS = (4, 16)
+PAIR_BINS = 8
+LINK_FLOOR = 30.0
+PAIR_FLOOR = 1.5
 
 Choose = Callable[[Links, Groups, float], Edges]
 
@@ -48,7 +57,7 @@ class Ask:
         sigma: Standard deviation of the noise of one entry: `noise_multiplier` x `workload.l2`.
     """
 
-    name: Literal["histograms", "links", "cliques"]
+    name: Literal["histograms", "links", "pairs"]
     workload: Workload
     noise_multiplier: float
 
@@ -74,32 +83,26 @@ def grow(
     if plan.choices and choose is None:
         raise Invalid("this plan chooses its pairs of features; hand in `choose`, or plan with structure='summed'")
     first = yield from _round("histograms", histograms(domain), plan.histograms)
-    persons = total_count(domain, [first])
-    rounds = [first]
-    edges: Edges = ()
-    second_workload = links_workload(domain, first, plan)
-    if second_workload.queries:
-        rounds.append((yield from _round("links", second_workload, plan.links)))
-    links = links_of(domain, rounds)
-    _enough(links, max(noisy.sigma for noisy in rounds), persons)
-    groups: Groups = ()
-    if math.isfinite(plan.cliques):
-        sigma = plan.cliques * math.sqrt(domain.features - 1)
-        bins = int(np.clip(math.sqrt(links.persons / (2 * CLIQUE_FLOOR * sigma)), 2, COARSE_BINS))
-        groups = coarse_groups(domain, links, bins=bins, floor=2 * sigma)
-        if plan.structure == "summed":
-            edges = summed_edges(domain, links, rounds[-1])
-        elif choose is not None:
-            edges = choose(links, groups, sigma)
+    second = yield from _round("links", differences(domain, first, plan), plan.links)
+    links = links_of(domain, [first, second])
+    _enough(links, max(first.sigma, second.sigma))
+    if not math.isfinite(plan.pairs):
+        return fit(domain, links, groups=links.groups, rules=rules)
+    sigma = plan.pairs * math.sqrt(domain.features - 1)
+    bins = int(np.clip(math.sqrt(links.persons / (PAIR_FLOOR * sigma)), 2, PAIR_BINS))
+    groups = coarse_groups(domain, links, bins=bins, floor=2 * sigma)
+    if plan.structure == "summed":
+        edges = summed_edges(domain, links, second)
     else:
-        groups = links.groups
+        edges = choose(links, groups, sigma) if choose is not None else ()
+    third = None
     if edges:
-        rounds.append((yield from _round("cliques", cliques(domain, groups, edges), plan.cliques)))
-    return fit(domain, rounds, groups=groups, edges=edges, rules=rules)
+        third = yield from _round("pairs", pairs(domain, groups, edges), plan.pairs)
+    return fit(domain, links, groups=groups, pairs=third, rules=rules)
 
 
 def _round(
-    name: Literal["histograms", "links", "cliques"], workload: Workload, noise_multiplier: float
+    name: Literal["histograms", "links", "pairs"], workload: Workload, noise_multiplier: float
 ) -> Generator[Ask, NDArray[Any], Noisy]:
     ask = Ask(name=name, workload=workload, noise_multiplier=noise_multiplier)
     values = np.asarray((yield ask), dtype=np.float64)
@@ -109,46 +112,48 @@ def _round(
 
 
 def histograms(domain: Domain) -> Workload:
-    """Round 1: the cells of each number, and each category or boolean beside the label."""
-    marginals = [
-        (column, domain.features) if domain.columns[column].kind == "nominal" else (column,)
-        for column in range(domain.features)
-    ]
-    return Workload(domain=domain, groups=whole(domain), marginals=tuple(marginals))
-
-
-def links_workload(domain: Domain, first: Noisy, plan: Plan) -> Workload:
-    """Round 2: bins of each number beside the label; for a summed structure also all signed pairs."""
-    raw = raw_tables([first])
-    persons = total_count(domain, [first])
-    groups, sides, marginals = list(whole(domain)), [], []
-    for position, column in enumerate(domain.columns[:-1]):
-        table = raw[(position,)][0] if column.kind != "nominal" else raw[(position, domain.features)][0].sum(axis=1)
-        weights = simplex(table, persons)
-        sides.append(side_of(column, weights))
-        if column.kind != "nominal":
-            floor = 2 * LINK_FLOOR * plan.links * math.sqrt(len(domain.columns))
-            groups[position] = grouped(column, weights, LINK_BINS, floor=floor)
-            marginals.append((position, domain.features))
-    summed = plan.structure == "summed" and math.isfinite(plan.cliques)
+    """Round 1: all persons, those with the outcome less those without, and the cells of each column."""
+    groups = whole(domain)
+    columns = (query_alone(domain, groups, column) for column in range(domain.features))
     return Workload(
         domain=domain,
-        groups=tuple(groups),
-        marginals=tuple(marginals),
-        sides=(*sides, (-1, 1)) if summed else (),
-        pairs=all_pairs(domain) if summed else (),
+        groups=groups,
+        sides=all_sides(domain, groups),
+        queries=(Query(), Query(signs=(domain.features,)), *columns),
     )
 
 
-def cliques(domain: Domain, groups: Groups, edges: Edges) -> Workload:
-    """Round 3: each chosen pair of features beside the label, in coarse groups."""
-    return Workload(
-        domain=domain, groups=groups, marginals=tuple((left, right, domain.features) for left, right in edges)
+def differences(domain: Domain, first: Noisy, plan: Plan) -> Workload:
+    """Round 2: what the label changes in each column, numbers in bins; for a summed structure also signed pairs."""
+    persons = person_count(first)
+    cells = cell_counts(domain, first)
+    sigma = plan.links * math.sqrt(domain.features)
+    bins = int(np.clip(persons / (LINK_FLOOR * sigma), *LINK_BINS))
+    found = (
+        grouped(column, weights, bins, floor=2 * sigma) if column.kind != "nominal" else tuple(range(column.size))
+        for column, weights in zip(domain.columns[:-1], cells, strict=True)
     )
+    groups = (*found, (0, 1))
+    queries = [query_beside_label(domain, groups, column) for column in range(domain.features)]
+    queries.extend(Query(cells=(column,)) for column in numbers(domain))
+    if plan.structure == "summed" and math.isfinite(plan.pairs):
+        queries.extend(pair_queries(domain))
+    return Workload(domain=domain, groups=groups, sides=all_sides(domain, groups, cells), queries=tuple(queries))
 
 
-def _enough(links: Links, sigma: float, persons: float) -> None:
-    if min(persons, links.persons) < 4 * sigma:
+def numbers(domain: Domain) -> tuple[int, ...]:
+    """Return the columns that are counted again in bins."""
+    return tuple(position for position, column in enumerate(domain.columns) if column.kind != "nominal")
+
+
+def pairs(domain: Domain, groups: Groups, edges: Edges) -> Workload:
+    """Round 3: the two-way table of each chosen pair of features, in coarse groups."""
+    queries = tuple(query_pair(groups, left, right) for left, right in edges)
+    return Workload(domain=domain, groups=groups, sides=all_sides(domain, groups), queries=queries)
+
+
+def _enough(links: Links, sigma: float) -> None:
+    if links.persons < 4 * sigma:
         raise Refused(
             "the noise of this budget is as large as the whole hospital: no corpus can be made; "
             "take part in the joint corpus, or ask for a larger epsilon"

@@ -1,5 +1,7 @@
 """How coarse to look: cells are grouped so that no group drowns in the noise. Only noisy counts decide."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +61,22 @@ def grouped(column: Column, weights: NDArray[np.float64], bins: int, *, floor: f
 def whole(domain: Domain) -> Groups:
     """Every cell is a group of its own."""
     return tuple(tuple(range(column.size)) for column in domain.columns)
+
+
+def all_sides(domain: Domain, groups: Groups, cells: Sequence[NDArray[np.float64]] | None = None) -> Groups:
+    """Return sides for every column: its two groups where there are two, else two halves of about equal weight.
+
+    Args:
+        cells: Estimated persons in each cell of each feature; without them every cell weighs the same.
+    """
+    found = []
+    for position, column in enumerate(domain.columns):
+        if max(groups[position]) == 1:
+            found.append(tuple(2 * group - 1 for group in groups[position]))
+        else:
+            known = cells is not None and position < len(cells)
+            found.append(side_of(column, cells[position] if cells is not None and known else np.ones(column.size)))
+    return tuple(found)
 
 
 def side_of(column: Column, weights: NDArray[np.float64]) -> tuple[int, ...]:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.marginals.domain import Domain
-from wardgate.marginals.estimate import Table, shrunk, simplex, weighted
+from wardgate.marginals.estimate import Table, likelihood, shrunk, simplex, smoothed, weighted
 from wardgate.marginals.levels import grouped
-from wardgate.marginals.workload import Groups, Workload
+from wardgate.marginals.workload import Groups, Query, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,118 +25,192 @@ class Noisy:
     values: NDArray[np.float64]
     sigma: float
 
+    def tables(self) -> dict[Query, Table]:
+        """Return the noisy table of each query."""
+        return self.workload.split(self.values)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Estimated tables of each feature beside the label.
+    """Estimated tables of each feature alone and beside the label; nothing in them is negative.
 
     Attributes:
-        groups: For every column, the link bin of each cell.
-        tables: For every feature, unprojected counts, shape (link bins, 2).
-        variances: Noise variance of one entry of each table.
-        fine: For every feature, projected counts of its cells, shape (cells,).
-        fine_variance: Noise variance of one cell of each `fine`, before projection.
-        label: Estimated persons with label 0 and 1, none negative.
+        label: Persons with label 0 and 1, shape (2,).
+        cells: For every feature, persons in each of its cells, shape (cells,).
+        groups: For every column, the bin of each of its cells in which it was measured beside the label.
+        tables: For every feature, persons by bin and label, shape (bins, 2).
     """
 
+    label: Table
+    cells: tuple[Table, ...]
     groups: Groups
     tables: tuple[Table, ...]
-    variances: tuple[float, ...]
-    fine: tuple[Table, ...]
-    fine_variance: tuple[float, ...]
-    label: Table
 
     @property
     def persons(self) -> float:
         """Estimated persons in all."""
         return float(self.label.sum())
 
+    def coarse(self, groups: Groups) -> tuple[Table, ...]:
+        """Return the tables in coarser groups, shape (groups, 2) each; every bin must lie inside one group."""
+        found = []
+        for column, table in enumerate(self.tables):
+            summed = np.zeros((max(groups[column]) + 1, 2))
+            np.add.at(summed, group_of_bin(self.groups[column], groups[column]), table)
+            found.append(summed)
+        return tuple(found)
 
-def raw_tables(rounds: Sequence[Noisy]) -> dict[tuple[int, ...], tuple[Table, float, Groups]]:
-    """Return every measured marginal with its noise variance and the grouping it was measured in."""
-    found = {}
-    for noisy in rounds:
-        tables, _ = noisy.workload.split(noisy.values)
-        for marginal, table in zip(noisy.workload.marginals, tables, strict=True):
-            found[marginal] = (table, noisy.sigma**2, noisy.workload.groups)
+
+def group_of_bin(bins: Sequence[int], groups: Sequence[int]) -> NDArray[np.int64]:
+    """Return the coarse group of every bin, from the bin and the group of every cell."""
+    found = np.zeros(max(bins) + 1, dtype=np.int64)
+    found[np.asarray(bins)] = groups
     return found
 
 
+def query_alone(domain: Domain, groups: Groups, column: int) -> Query:
+    """Return what to ask of one column: its groups; of two groups only their difference, which costs half the noise."""
+    return Query(signs=(column,)) if max(groups[column]) == 1 else Query(cells=(column,))
+
+
+def query_beside_label(domain: Domain, groups: Groups, column: int) -> Query:
+    """Return what to ask of the difference that the label makes to one column."""
+    two = max(groups[column]) == 1
+    return Query(signs=(column, domain.features)) if two else Query(cells=(column,), signs=(domain.features,))
+
+
+def query_pair(groups: Groups, left: int, right: int) -> Query:
+    """Return what to ask of two columns."""
+    two = max(groups[left]) == 1 and max(groups[right]) == 1
+    return Query(signs=(left, right)) if two else Query(cells=(left, right))
+
+
+def halves(total: float, difference: Table, variance: float) -> tuple[Table, float]:
+    """Return two groups of known total from the noisy difference of the second less the first."""
+    return (total + np.array([-1.0, 1.0]) * float(difference)) / 2, variance / 4
+
+
+def person_count(first: Noisy) -> float:
+    """Return the estimated number of persons from every table of the first round, not below 0."""
+    tables = [table for query, table in first.tables().items() if not query.signs]
+    mean, _ = weighted([np.array(table.sum()) for table in tables], [float(table.size) for table in tables])
+    return max(0.0, float(mean))
+
+
+def cell_counts(domain: Domain, first: Noisy) -> tuple[Table, ...]:
+    """Return the estimated persons in each cell of each feature; numbers are smoothed along their range."""
+    persons, found = person_count(first), []
+    for position, column in enumerate(domain.columns[:-1]):
+        cells, variance = _cells(domain, first, position, persons)
+        if column.kind != "nominal":
+            cells[: column.present] = smoothed(cells[: column.present], variance=variance)
+        found.append(simplex(cells, persons))
+    return tuple(found)
+
+
+def _cells(domain: Domain, first: Noisy, column: int, persons: float) -> tuple[Table, float]:
+    """Return noisy counts of the cells of one feature and the variance of one of them."""
+    query = query_alone(domain, first.workload.groups, column)
+    table, variance = first.tables()[query], first.sigma**2
+    return halves(persons, table, variance) if query.signs else (table.copy(), variance)
+
+
 def label_counts(domain: Domain, rounds: Sequence[Noisy]) -> Table:
-    """Return the estimated persons with label 0 and 1 from every marginal that holds the label, shape (2,)."""
+    """Return the estimated persons with label 0 and 1, from everything that says something of them, shape (2,)."""
+    persons = person_count(rounds[0])
     estimates, variances = [], []
-    for marginal, (table, variance, _) in raw_tables(rounds).items():
-        if marginal[-1] == domain.features:
-            estimates.append(table.reshape(-1, 2).sum(axis=0))
-            variances.append(variance * table.size / 2)
-    if not estimates:
-        return np.zeros(2)
-    return np.maximum(weighted(estimates, variances)[0], 0.0)
-
-
-def total_count(domain: Domain, rounds: Sequence[Noisy]) -> float:
-    """Return the estimated number of persons from every marginal, not below 0."""
-    estimates, variances = [], []
-    for table, variance, _ in raw_tables(rounds).values():
-        estimates.append(np.array(table.sum()))
-        variances.append(variance * table.size)
-    return max(0.0, float(weighted(estimates, variances)[0]))
+    for noisy in rounds:
+        for query, table in noisy.tables().items():
+            if query.signs == (domain.features,):
+                estimates.append(np.array(table.sum()))
+                variances.append(noisy.sigma**2 * table.size)
+    difference = float(weighted(estimates, variances)[0])
+    return simplex(np.array([persons - difference, persons + difference]) / 2, persons)
 
 
 def links_of(domain: Domain, rounds: Sequence[Noisy]) -> Links:
-    """Gather the tables of the first two rounds; a third one, if given, sharpens the label counts."""
-    raw = raw_tables(rounds)
-    label = label_counts(domain, rounds)
-    groups, tables, variances, fine, fine_variance = [], [], [], [], []
+    """Return what histograms (first round) and differences by label (second round) say."""
+    first, second = rounds[0], rounds[1]
+    label = label_counts(domain, rounds[:2])
+    persons = float(label.sum())
+    beside, groups, spread = second.tables(), second.workload.groups, float(label[1] - label[0])
+    effects = []
     for column in range(domain.features):
-        table, variance, grouping = raw[(column, domain.features)]
-        own = raw.get((column,), (table.sum(axis=1), 2 * variance, grouping))
-        groups.append(grouping[column])
-        tables.append(table)
-        variances.append(variance)
-        fine.append(simplex(own[0], float(label.sum())))
-        fine_variance.append(own[1])
-    groups.append((0, 1))
+        bins = np.asarray(groups[column])
+        both, both_variance = _in_bins(*_cells(domain, first, column, persons), bins)
+        again = beside.get(Query(cells=(column,)))
+        if again is not None:
+            both, both_variance = weighted([both, again], [both_variance, second.sigma**2])
+        query = query_beside_label(domain, groups, column)
+        difference, variance = beside[query], second.sigma**2
+        if not query.cells:
+            difference, variance = halves(spread, difference, variance)
+        effects.append(_effect(simplex(both, persons), difference, label, noise=(both_variance, variance)))
+    said = [likelihood(effect.shift, variance=effect.variance, scale=effect.scale) for effect in effects]
+    others = np.mean(said, axis=0)
+    tables = [effect.table(label, others=others) for effect in effects]
     return Links(
-        groups=tuple(groups),
-        tables=tuple(tables),
-        variances=tuple(variances),
-        fine=tuple(fine),
-        fine_variance=tuple(fine_variance),
         label=label,
+        cells=cell_counts(domain, first),
+        groups=second.workload.groups,
+        tables=tuple(tables),
     )
 
 
-def settled(table: Table, *, variance: float, label: Table) -> Table:
-    """Return a link table without negative entries whose columns add up to the label counts, shape (bins, 2).
+def _in_bins(cells: Table, variance: float, bins: NDArray[np.int64]) -> tuple[Table, float]:
+    """Return noisy cells summed in bins, and the mean noise variance of a bin."""
+    summed = np.asarray(np.bincount(bins, weights=cells), dtype=np.float64)
+    return summed, variance * len(cells) / len(summed)
 
-    The difference that the label makes is shrunk by what noise alone would explain.
-    """
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effect:
+    """What the label changes in one column: persons with the outcome beyond their share, by bin."""
+
+    both: Table
+    shift: Table
+    variance: float
+    scale: Table
+
+    def table(self, label: Table, *, others: Table) -> Table:
+        """Return persons by bin and label, shape (bins, 2), with the label's totals."""
+        share = label / max(float(label.sum()), 1e-9)
+        shift = shrunk(self.shift, variance=self.variance, scale=self.scale, others=others)
+        loose = np.divide(shift, self.shift, out=np.zeros_like(shift), where=self.shift != 0)
+        if loose.sum() > 0:
+            shift = shift - loose * shift.sum() / loose.sum()
+        columns = [
+            simplex(self.both * part + sign * shift, float(total))
+            for part, sign, total in zip(share, (-1, 1), label, strict=True)
+        ]
+        return np.column_stack(columns)
+
+
+def _effect(both: Table, difference: Table, label: Table, *, noise: tuple[float, float]) -> _Effect:
     share = label / max(float(label.sum()), 1e-9)
-    both = simplex(table.sum(axis=1), float(label.sum()))
-    effect = table[:, 1] * share[0] - table[:, 0] * share[1]
-    effect = effect - effect.mean()
-    effect = shrunk(effect, variance=variance * float((share**2).sum()), freedom=len(effect) - 1)
-    return np.column_stack(
-        [simplex(both * share[0] - effect, float(label[0])), simplex(both * share[1] + effect, float(label[1]))]
+    tilt = float(share[0] - share[1])
+    return _Effect(
+        both=both,
+        shift=(difference + tilt * both) / 2,
+        variance=max(1e-9, (noise[1] + tilt**2 * noise[0]) / 4),
+        scale=both * float(share[0] * share[1]),
     )
 
 
 def coarse_groups(domain: Domain, links: Links, *, bins: int, floor: float) -> Groups:
-    """Group cells for the cliques: few enough bins that a cell of a three-way table stands above the noise."""
+    """Group cells for pairs of features: few enough that a cell of a two-way table stands above the noise."""
     found = []
     for position, column in enumerate(domain.columns[:-1]):
-        link = np.asarray(links.groups[position])
-        weight = simplex(links.tables[position].sum(axis=1), links.persons)
-        inside = np.bincount(link, weights=links.fine[position], minlength=len(weight))
-        cells = links.fine[position] * np.divide(weight, inside, out=np.zeros_like(weight), where=inside > 0)[link]
-        found.append(_along(link, grouped(column, cells, bins, floor=floor)))
+        groups = grouped(column, links.cells[position], bins, floor=floor)
+        found.append(_along(links.groups[position], groups))
     return (*found, (0, 1))
 
 
-def _along(link: NDArray[np.int64], groups: tuple[int, ...]) -> tuple[int, ...]:
-    """Move coarse borders to link borders, so that every link bin lies inside one coarse group."""
-    first = {int(bin_): groups[cell] for cell, bin_ in reversed(list(enumerate(link)))}
-    moved = [first[int(bin_)] for bin_ in link]
+def _along(bins: Sequence[int], groups: Sequence[int]) -> tuple[int, ...]:
+    """Move borders of groups to borders of bins, so that every bin lies inside one group."""
+    first: dict[int, int] = {}
+    for cell, bin_ in enumerate(bins):
+        first.setdefault(bin_, groups[cell])
+    moved = [first[bin_] for bin_ in bins]
     number = {group: position for position, group in enumerate(sorted(set(moved)))}
     return tuple(number[group] for group in moved)

@@ -17,16 +17,16 @@ class Weights:
     """What a question is worth beside others: its noise variance is inverse to its weight. Public.
 
     Attributes:
-        histogram: Cells of a number, and a category beside the label.
-        link: Bins of a number beside the label.
-        clique: Two features beside the label.
-        structure: Share of the whole budget for choosing which pairs get a clique.
+        histogram: One column alone.
+        link: One column, those with the outcome less those without.
+        pair: Two features.
+        structure: Share of the whole budget for choosing which pairs are counted.
     """
 
     histogram: float = 1.0
-    link: float = 1.0
-    clique: float = 1.0
-    structure: float = 0.2
+    link: float = 2.0
+    pair: float = 0.5
+    structure: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Plan:
 
     Attributes:
         structure: `chosen` by the exponential mechanism (one table at hand), or `summed` signed pairs (many sites).
-        histograms, links, cliques: Noise multiplier of each round.
+        histograms, links, pairs: Noise multiplier of each round.
         choice: Pure epsilon of one choice of an edge; 0 where there is none.
         choices: How many are paid for.
     """
@@ -45,7 +45,7 @@ class Plan:
     delta: float
     histograms: float
     links: float
-    cliques: float
+    pairs: float
     choice: float
     choices: int
 
@@ -53,9 +53,13 @@ class Plan:
     def gaussian(self) -> tuple[GaussianEvent, ...]:
         """The Gaussian releases that the claim names."""
         rounds = (
-            ("histograms of each column, categories beside the label", self.histograms),
-            ("bins of numbers beside the label" + (", signed pairs" if self.structure == "summed" else ""), self.links),
-            ("pairs of features beside the label", self.cliques),
+            ("persons, label, and a histogram of each column", self.histograms),
+            (
+                "difference that the label makes to each column"
+                + (", and signed pairs" if self.structure == "summed" else ""),
+                self.links,
+            ),
+            ("pairs of features", self.pairs),
         )
         return tuple(
             GaussianEvent(noise_multiplier=multiplier, count=1, what=what)
@@ -78,10 +82,10 @@ def plan(domain: Domain, *, epsilon: float, delta: float, structure: Structure, 
         Invalid: the budget is not positive, or a weight is not.
     """
     weights = weights or Weights()
-    if not 0 <= weights.structure < 1 or min(weights.histogram, weights.link, weights.clique) <= 0:
+    if not 0 <= weights.structure < 1 or min(weights.histogram, weights.link, weights.pair) <= 0:
         raise Invalid("weights must be above 0, and the share for the structure in [0, 1)")
     features = domain.features
-    numbers = sum(column.kind != "nominal" for column in domain.columns[:-1])
+    numbers = sum(column.kind != "nominal" for column in domain.columns)
     edges = features - 1 if weights.structure > 0 else 0
     alone = noise_multiplier_for(epsilon=epsilon, delta=delta)
     choice, choices = 0.0, 0
@@ -91,9 +95,9 @@ def plan(domain: Domain, *, epsilon: float, delta: float, structure: Structure, 
     exponential = (ExponentialEvent(epsilon=choice, count=choices, what="structure"),) if choices else ()
     total = noise_multiplier_for(epsilon=epsilon, delta=delta, exponential=exponential)
     parts = {
-        "histograms": features * weights.histogram,
-        "links": numbers * weights.link,
-        "cliques": edges * weights.clique,
+        "histograms": (features + 2) * weights.histogram,
+        "links": (features + numbers) * weights.link,
+        "pairs": edges * weights.pair,
     }
     if structure == "summed" and edges:
         parts["links"] += sum(parts.values()) * weights.structure / (1 - weights.structure)

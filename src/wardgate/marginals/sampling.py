@@ -1,6 +1,6 @@
 """Rows from a model: exact conditional sampling on a forest, then the study's rules. Free of privacy cost."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from wardgate.marginals.domain import Codes, Column, Domain, decode
 from wardgate.marginals.model import Node, TreeModel
-from wardgate.marginals.rules import broken
 from wardgate.measures.encoding import LABEL
+from wardgate.measures.fidelity import rule_breakers
 from wardgate.records.errors import Invalid
-from wardgate.records.study import ClinicalRule
+from wardgate.records.study import ClinicalRule, Feature
 
 Value = str | float | int | None | tuple[float, float]
 Where = Mapping[str, Value]
@@ -39,28 +39,32 @@ def sample(model: TreeModel, rows: int, *, rng: np.random.Generator, where: Wher
     def draw(count: int) -> pl.DataFrame:
         return _draw(model, count, label, upward, evidence, limits, rng)
 
-    return keep_rules(draw, rows, rules=model.rules, rng=rng)
+    return keep_rules(draw, rows, rules=model.rules, features=model.domain.declared, rng=rng)
 
 
 def keep_rules(
-    draw: Callable[[int], pl.DataFrame], rows: int, *, rules: tuple[ClinicalRule, ...], rng: np.random.Generator
+    draw: Callable[[int], pl.DataFrame],
+    rows: int,
+    *,
+    rules: Sequence[ClinicalRule],
+    features: Sequence[Feature],
+    rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Draw until all rows keep the rules; after a bounded number of tries, repeat rows that keep them.
+    """Draw until all rows keep the rules; after a bounded number of tries, repeat rows that do.
 
     Raises:
         Invalid: no row kept the rules.
     """
     table = draw(rows)
     for _ in range(TRIES):
-        wrong = broken(rules, table)
-        if not wrong.any():
+        broken = rule_breakers(rules, features, table)
+        if not broken.any():
             return table
-        table = pl.concat([table.filter(~wrong), draw(int(wrong.sum()))])
-    good = table.filter(~broken(rules, table))
+        table = pl.concat([table.filter(~broken), draw(int(broken.sum()))])
+    good = table.filter(~rule_breakers(rules, features, table))
     if good.is_empty():
         raise Invalid("no sampled row keeps the study's clinical rules; they contradict the data or each other")
-    lacking = rows - good.height
-    return pl.concat([good, good[rng.integers(good.height, size=lacking)]])
+    return pl.concat([good, good[rng.integers(good.height, size=rows - good.height)]])
 
 
 def _evidence(domain: Domain, where: Where) -> tuple[list[NDArray[np.float64]], dict[int, tuple[float, float]]]:
@@ -143,7 +147,7 @@ def _draw(
     rng: np.random.Generator,
 ) -> pl.DataFrame:
     domain = model.domain
-    outcome = (rng.random(rows) < label[1]).astype(np.int64)
+    outcome = ((rng.permutation(rows) + rng.random()) < rows * label[1]).astype(np.int64)
     state: dict[int, NDArray[np.int64]] = {}
     drawn: dict[int, pl.Series] = {}
     for node in model.nodes:
@@ -170,14 +174,18 @@ def _cell(
 def _pick(
     weights: NDArray[np.float64], outcome: NDArray[np.int64], above: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw one entry of the last axis for every row, by the weights of its label and parent."""
+    """Draw one entry of the last axis for every row, by the weights of its label and parent.
+
+    Rows of one label and parent share one systematic sample: every entry gets its expected number of rows,
+    rounded up or down, in random order. That spares the corpus the noise of drawing row by row.
+    """
     steps = np.cumsum(weights, axis=-1)
     steps = steps / np.where(steps[..., -1:] > 0, steps[..., -1:], 1.0)
     found = np.zeros(len(outcome), dtype=np.int64)
-    point = rng.random(len(outcome))
     place = outcome * steps.shape[1] + above
     for at in np.unique(place):
-        here = place == at
+        here = np.flatnonzero(place == at)
         line = steps[at // steps.shape[1], at % steps.shape[1]]
-        found[here] = np.minimum(np.searchsorted(line, point[here], side="right"), len(line) - 1)
+        point = (rng.permutation(len(here)) + rng.random()) / len(here)
+        found[here] = np.minimum(np.searchsorted(line, point, side="right"), len(line) - 1)
     return found

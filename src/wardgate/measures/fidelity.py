@@ -101,11 +101,7 @@ def clinical_rules(
 
     Real data scores 1 if the rules are right. n is (rows,). Without rules the share is 1 and the note says so.
     """
-    broken = np.zeros(synthetic.height, dtype=np.bool_)
-    known = {feature.name: feature for feature in features}
-    for rule in rules:
-        broken |= _breaks(rule, known, synthetic)
-    obeyed = int(np.sum(~broken))
+    obeyed = int(np.sum(~rule_breakers(rules, features, synthetic)))
     low, high = clopper_pearson(obeyed, synthetic.height, level=level)
     if not rules:
         low = high = 1.0
@@ -118,6 +114,19 @@ def clinical_rules(
         n=(synthetic.height,),
         note="" if rules else "The study names no clinical rule, so none can be broken.",
     )
+
+
+def rule_breakers(rules: Sequence[ClinicalRule], features: Sequence[Feature], table: pl.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows break a rule, shape (n,).
+
+    Raises:
+        Invalid: a rule compares what cannot be compared.
+    """
+    broken = np.zeros(table.height, dtype=np.bool_)
+    known = {feature.name: feature for feature in features}
+    for rule in rules:
+        broken |= _breaks(rule, known, table)
+    return broken
 
 
 _WORDS = {"true": "1", "false": "0"}
