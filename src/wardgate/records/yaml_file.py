@@ -112,13 +112,13 @@ def read(text: str, *, name: str, what: str) -> Parsed:
         raise Findings([_at(name, 1, f"{len(text)} characters", f"{what} of at most {_MAX_CHARACTERS}")])
     node = problem = None
     try:
-        _refuse_aliases(text, name)
+        _refuse_oddities(text, name)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = _at(name, line, f"text that breaks YAML ({error.problem or 'unclear'})", "YAML")
-    except (yaml.YAMLError, RecursionError):
-        problem = _at(name, 1, "text that is not YAML (a character or a depth that YAML cannot hold)", "YAML")
+    except yaml.YAMLError:
+        problem = _at(name, 1, "text that is not YAML (a character that YAML cannot hold)", "YAML")
     if problem is not None:
         raise Findings([problem])
     if not isinstance(node, yaml.MappingNode):
@@ -134,20 +134,25 @@ def _at(name: str, line: int, found: str, expected: str) -> Finding:
     return Finding(file=name, line=line, path="file", found=found, expected=expected)
 
 
-def _refuse_aliases(text: str, name: str) -> None:
+def _refuse_oddities(text: str, name: str) -> None:
+    """Refuse aliases, tags and endless nesting before anything is built from them."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
             raise Findings([_at(name, line, "an alias (*name)", "every value written out")])
         if getattr(event, "tag", None) is not None:
             raise Findings([_at(name, line, "a tag (!name)", "plain values")])
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise Findings([_at(name, line, f"blocks nested more than {_MAX_DEPTH} deep", "a flatter file")])
 
 
 def _plain(node: yaml.Node, path: Path, lines: dict[Path, int], wrong: list[Finding], name: str) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
-    if len(path) > _MAX_DEPTH:
-        wrong.append(_at(name, node.start_mark.line + 1, "blocks inside blocks without end", "a flatter file"))
-        return None
     if isinstance(node, yaml.ScalarNode):
         return None if node.style is None and node.value in ("", "~", "null") else str(node.value)
     if isinstance(node, yaml.SequenceNode):

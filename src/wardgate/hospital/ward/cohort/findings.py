@@ -15,8 +15,8 @@ MOSTLY = 0.20
 FEW = 3
 """Fewer strange values than this prove nothing about a mapping: in a hospital of two, one is half."""
 
-ONE_CLASS = 50
-"""From so many persons on, an outcome that never changes is an error. IST: fewer than 50 may all have done badly."""
+ENOUGH = 50
+"""From so many persons on, an outcome that never changes, or is mostly unknown, is an error of the mapping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,13 +182,13 @@ def _label(counts: Counts, study: Study) -> Requirement:
     unknown = counts.whole - counts.persons
     if not counts.whole:
         return _say(name, "not evaluated", "nobody is left to have an outcome")
-    if not counts.persons or (unknown >= 11 and unknown > 0.5 * counts.whole):
+    if not counts.persons or (counts.whole >= ENOUGH and unknown > 0.5 * counts.whole):
         part = share(unknown, counts.whole) if counts.persons else "all"
         reason = f"the outcome is unknown for {part}; check 'positive' and 'negative' of the label in the mapping"
         return _say(name, "fail", reason)
     if counts.events in (0, counts.persons):
         which = "has" if counts.events else "lacks"
-        if counts.persons >= ONE_CLASS:
+        if counts.persons >= ENOUGH:
             reason = f"everybody {which} the outcome; check 'positive' and 'negative' of the label in the mapping"
             return _say(name, "fail", reason)
         return _say(name, "pass with exceptions", "one class only: no model or figure of its own; counts in sums")
