@@ -47,3 +47,8 @@ class UnsafeEntropy:
     def bytes(self, count: int) -> bytes:
         self._calls += 1
         return hashlib.shake_256(self._seed + self._calls.to_bytes(8, "big")).digest(count)
+
+
+def source(*, unsafe_seed: str | None = None) -> Entropy:
+    """Return the system's generator, or in tests the repeatable stream of `unsafe_seed`."""
+    return SystemEntropy() if unsafe_seed is None else UnsafeEntropy(unsafe_seed)

@@ -18,7 +18,7 @@ from wardgate.papers.report import render
 from wardgate.papers.summary import summarise
 from wardgate.records.errors import Invalid
 from wardgate.records.study_file import parse
-from wardgate.simulate.divide import divide
+from wardgate.simulate.divide import divide, mapping_beside
 from wardgate.simulate.hospitals import build
 
 
@@ -53,14 +53,14 @@ def demo(
         work.mkdir(mode=0o700)
         if data is None or study is None:
             on_event("simulate six hospitals", 6)
-            path = build(hospitals, seed=seed)
+            path = build(hospitals, seed=seed).study
         else:
             path = study
         text = read_text(path)
         parsed = parse(text, name=path.name)
         if data is not None and study is not None:
             on_event("divide the public data set into its hospitals", len(parsed.sites))
-            divide(data, mapping or study.with_name("mapping.yaml"), parsed, hospitals)
+            divide(data, parsed, mapping or mapping_beside(study), hospitals)
         finished = run_study(
             study=parsed,
             hospitals=find_hospitals(hospitals, parsed),

@@ -25,7 +25,7 @@ def verify(
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check signatures, digests, study, logs, decisions and sums by the files alone. Exit code 4: something is broken."""
+    """Check signatures, digests, study, logs, decisions and sums by the files alone; exit code 4 where one breaks."""
     known = _key(key)
     if not path.exists():
         raise Invalid(f"{path} does not exist; expected the folder of a finished run, or a file inside one")

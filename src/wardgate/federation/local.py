@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardgate.entropy import Entropy, SystemEntropy, UnsafeEntropy
+import numpy as np
+from numpy.typing import NDArray
+
+from wardgate.entropy import Entropy, source
 from wardgate.federation.links import IsolatedLink, Link, LocalLink
 from wardgate.federation.reference import pooled_fit
 from wardgate.hospital.app import check_isolation, launch
@@ -56,9 +59,8 @@ class Settings:
 
     def entropy(self, whose: str) -> Entropy:
         """Return the source of keys and noise of one party."""
-        if self.unsafe_entropy_seed is None:
-            return SystemEntropy()
-        return UnsafeEntropy(f"{self.unsafe_entropy_seed}/{whose}")
+        seed = self.unsafe_entropy_seed
+        return source(unsafe_seed=None if seed is None else f"{seed}/{whose}")
 
     def salt(self, site: str) -> bytes:
         """Return the secret of a simulated site's splits, which makes its splits repeatable."""
@@ -130,7 +132,9 @@ def run_study(
     return Finished(run=run, exchange=exchange)
 
 
-def _pooled(study: Study, hospitals: Mapping[str, Path], settings: Settings) -> Callable[..., object]:
+def _pooled(
+    study: Study, hospitals: Mapping[str, Path], settings: Settings
+) -> Callable[[tuple[str, ...], float], NDArray[np.float64]]:
     salts = {site: settings.salt(site) for site in hospitals}
     return lambda sites, ridge: pooled_fit(
         study=study, hospitals={site: hospitals[site] for site in sites}, salts=salts, ridge=ridge
@@ -153,7 +157,7 @@ def _drive(
         except CheckFailed as error:
             failed = error
         try:
-            ask = steps.throw(failed) if failed is not None or told is None else steps.send(told)
+            ask = steps.send(told) if told is not None else steps.throw(failed or CheckFailed(ask.what))
         except StopIteration:
             return
 
@@ -211,6 +215,7 @@ def _local(
             salt=settings.salt(site),
             issued_on=settings.issued_on,
             private=home,
+            durable=False,
         )
         phone_book[site] = ward.signer.public_key
         links[site] = LocalLink(ward, spool=spool, hub_key=hub_key)

@@ -30,7 +30,7 @@ from wardgate.records.canonical import sha256, text_of
 from wardgate.records.corpus_file import read_corpus, write_corpus
 from wardgate.records.errors import CheckFailed, Invalid
 from wardgate.records.measured import Measured
-from wardgate.records.messages import Answer, RosterEntry, SplitName
+from wardgate.records.messages import Answer, Roster, RosterEntry, SplitName
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
 from wardgate.sums.graph import neighbours
@@ -170,7 +170,7 @@ class Run:
             what=f"roster of {len(sites)} sites and exchange of keys",
             computation="roster",
             sites=sites,
-            parameters={"roster": [entry.plain() for entry in entries]},
+            blobs=(("roster", Roster(entries=tuple(entries)).to_bytes()),),
             site_blobs={
                 site: tuple((f"enrolment:{other}", self.enrolments[other]) for other in around[site]) for site in sites
             },
@@ -182,7 +182,7 @@ class Run:
 
     def _own_corpora(self, number: int, more_of: dict[str, dict[str, str]]) -> Steps:
         again = number > 1
-        sites = tuple(self.corpora) if again else self.sites
+        sites = tuple(site for site in self.corpora if site != JOINT) if again else self.sites
         if not sites:
             return
         parameters: dict[str, object] = {"pass": number}
@@ -426,7 +426,7 @@ def coarse(grid: Grid) -> Grid:
 
 
 def _count(name: str, value: int) -> Measured:
-    return Measured(name=name, value=value, low=value, high=value, level=1.0)
+    return Measured(name=name, value=value, low=value, high=value)
 
 
 def _matching(table: pl.DataFrame, where: Mapping[str, str]) -> int:

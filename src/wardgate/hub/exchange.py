@@ -19,7 +19,8 @@ from wardgate.records.log import MerkleLog
 from wardgate.records.messages import QUESTION, SUM, Answer, OpenedSum, Question, SumTerms
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
-from wardgate.sums.plan import SumPlan, total
+from wardgate.sums.agreed import agreed_plan
+from wardgate.sums.plan import total
 
 HUB = "hub"
 
@@ -184,11 +185,14 @@ class Exchange:
         if refused:
             site, reason = next(iter(refused.items()))
             raise CheckFailed(
-                f"{ask.what}: {len(refused)} of {len(ask.sites)} sites refused, so the sum stays closed; {site}: {reason}"
+                f"{ask.what}: {len(refused)} of {len(ask.sites)} sites refused, so the sum stays closed;"
+                f" {site}: {reason}"
             )
         question, sent = asked[ask.sites[0]]
         digest = sha256(sent.envelope)
-        plan = sum_plan(ask, question, digest)
+        if question.sum is None or ask.shape is None:
+            raise Broken("the question asks for no sum")
+        plan = agreed_plan(question.sum, ask.shape, question_sha256=digest)
         masked = {site: np.asarray(one.vector("masked"), dtype=np.uint64) for site, one in admitted.items()}
         opened = total(plan, masked)
         ref, data = pack_vector("total", opened)
@@ -211,25 +215,3 @@ class Exchange:
     def _keep(self, party: str, parcel: Parcel, event: str) -> None:
         self.store.append(Kept(party=party, parcel=parcel))
         self.log.append(canonical({"event": event, "party": party, "sha256": sha256(parcel.envelope)}))
-
-
-def sum_plan(ask: Ask, question: Question, question_sha256: str) -> SumPlan:
-    """Return the plan of a sum, as every ward works it out from the same signed question.
-
-    Raises:
-        Broken: the question is no sum.
-    """
-    if question.sum is None or ask.shape is None:
-        raise Broken("the question asks for no sum")
-    terms = question.sum
-    return SumPlan(
-        roster=terms.roster,
-        entries=terms.entries,
-        persons=terms.persons,
-        bound=ask.shape.bound,
-        l2=ask.shape.l2 if terms.noise_multiplier is not None else None,
-        noise_multiplier=terms.noise_multiplier,
-        tolerated=terms.tolerated,
-        context=bytes.fromhex(question_sha256),
-        coin=bytes.fromhex(terms.coin),
-    )

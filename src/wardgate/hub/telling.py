@@ -1,4 +1,4 @@
-"""From a finished run to the results that the report renders. Nothing is estimated here that was not measured before."""
+"""From a finished run to the results that the report renders. Nothing is estimated here anew."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -58,6 +58,6 @@ def auroc(y: NDArray[np.int8], score: NDArray[np.float64], *, level: float = 0.9
         score: Scores, shape (n,), higher meaning more likely an event.
     """
     values, place = np.unique(score, return_inverse=True)
-    events = np.bincount(place, weights=y, minlength=len(values))
+    events = np.bincount(place, weights=y.astype(np.float64), minlength=len(values)).astype(np.float64)
     every = np.bincount(place, minlength=len(values)).astype(np.float64)
     return auroc_of_counts(events, every - events, level=level, name=name)

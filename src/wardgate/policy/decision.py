@@ -1,6 +1,7 @@
 """Evidence x policy -> verdict. Pure: whoever receives a release runs it again and must agree."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from wardgate.policy import answers, common, corpus
 from wardgate.policy.claims import claim_fault
@@ -50,9 +51,15 @@ def decide(
     return Verdict(
         outcome=outcome,
         rulings=rulings,
-        policy_sha256=policy.fingerprint(),
+        policy_sha256=policy_digest(policy),
         evidence_sha256=evidence.fingerprint(),
     )
+
+
+@lru_cache(maxsize=256)
+def policy_digest(policy: GatePolicy) -> str:
+    """Return the SHA-256 of a policy's canonical bytes."""
+    return policy.fingerprint()
 
 
 def _ruling(rule: Rule, case: Case) -> Ruling | None:

@@ -16,7 +16,7 @@ def write_corpus(table: pl.DataFrame, *, study_sha256: str) -> bytes:
     arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
     marked = arrow.replace_schema_metadata({"wardgate": LABEL_TEXT, "study_sha256": study_sha256})
     buffer = io.BytesIO()
-    pq.write_table(marked, buffer, compression="zstd", store_schema=False)
+    pq.write_table(marked, buffer, compression="zstd")
     return buffer.getvalue()
 
 

@@ -1,9 +1,15 @@
 """Questions and answers: the only conversation between the hub and a ward."""
 
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
 
+from wardgate.records.envelope import unseal
+from wardgate.records.errors import Broken, Invalid
 from wardgate.records.parcel import VectorRef
 from wardgate.records.record import Digest, Name, Number, Record
 from wardgate.records.verdict import Evidence
@@ -112,6 +118,32 @@ class Party(Record):
     simulated: bool
 
 
+@lru_cache(maxsize=64)
+def open_question(envelope: bytes, *, hub_key: bytes) -> Question:
+    """Return the question that the hub signed. Pure, so hospitals that share a process check it once.
+
+    Raises:
+        Broken: not signed by the hub, or not a question.
+    """
+    statement = unseal(envelope, keys=(hub_key,))
+    if statement.predicate_type != QUESTION:
+        raise Broken(f"expected a question, found {statement.predicate_type}")
+    return Question.from_plain(statement.predicate)
+
+
+@lru_cache(maxsize=2048)
+def open_answer(envelope: bytes, *, site_key: bytes) -> Answer:
+    """Return the answer that a site signed. Pure, so parties that share a process check it once.
+
+    Raises:
+        Broken: not signed by the site, or not an answer.
+    """
+    statement = unseal(envelope, keys=(site_key,))
+    if statement.predicate_type != ANSWER:
+        raise Broken(f"expected an answer, found {statement.predicate_type}")
+    return Answer.from_plain(statement.predicate)
+
+
 class RosterEntry(Record):
     """A site that takes part: its long-term key, its exchange key and the digest of the signed enrolment."""
 
@@ -120,6 +152,29 @@ class RosterEntry(Record):
     exchange_key: str
     enrolment_sha256: Digest
     persons_band: str
+
+
+class Roster(Record):
+    """All sites of a study, in one blob: the same bytes for everybody."""
+
+    entries: tuple[RosterEntry, ...]
+
+
+@lru_cache(maxsize=16)
+def read_roster(data: bytes) -> Mapping[str, RosterEntry]:
+    """Return the entries of a roster by site.
+
+    Raises:
+        Invalid: not a roster, or a site stands in it twice.
+    """
+    try:
+        entries = Roster.from_plain(json.loads(data)).entries
+    except ValueError as error:
+        raise Invalid("the roster is not JSON") from error
+    found = {entry.site: entry for entry in entries}
+    if len(found) != len(entries):
+        raise Invalid("a site stands in the roster twice")
+    return MappingProxyType(found)
 
 
 class FileEntry(Record):

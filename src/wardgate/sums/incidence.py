@@ -40,7 +40,12 @@ def isolates(rosters: Collection[frozenset[str]], *, minimum: int = 3) -> frozen
         raise Invalid(f"expected a minimum of at least 1 site, found {minimum}")
     if minimum > LARGEST_MINIMUM:
         raise Unsupported(f"combinations resting on fewer than {minimum} sites are not searched; at most 3")
-    sites, atoms = _atoms([roster for roster in set(rosters) if roster])
+    return _isolates(frozenset(rosters), minimum)
+
+
+@lru_cache(maxsize=64)
+def _isolates(rosters: frozenset[frozenset[str]], minimum: int) -> frozenset[str] | None:
+    sites, atoms = _atoms([roster for roster in rosters if roster])
     if not atoms:
         return None
     matrix = np.array(list(atoms), dtype=np.int64).T

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from wardgate.entropy import Entropy, SystemEntropy, UnsafeEntropy
+from wardgate.entropy import source
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.records.errors import Broken
@@ -29,8 +29,6 @@ def main() -> None:
         text = (home / "phone_book.json").read_text(encoding="utf-8")
         return {site: bytes.fromhex(key) for site, key in json.loads(text).items()}
 
-    seed: str | None = given.unsafe_entropy_seed
-    entropy: Entropy = SystemEntropy() if seed is None else UnsafeEntropy(seed)
     text = (given.folder / "hospital.yaml").read_text(encoding="utf-8")
     ward = Ward(
         hospital=parse_hospital(text, name="hospital.yaml"),
@@ -39,7 +37,7 @@ def main() -> None:
         hub_key=bytes.fromhex(given.hub_key),
         phone_book=phone_book,
         spool=FolderSpool(home / "spool"),
-        entropy=entropy,
+        entropy=source(unsafe_seed=given.unsafe_entropy_seed),
         seed=given.seed,
         salt=(home / "salt").read_bytes(),
         issued_on=given.issued_on,

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from wardgate.hospital.spool import Spool
 from wardgate.records.canonical import sha256
-from wardgate.records.envelope import unseal
 from wardgate.records.errors import Broken
-from wardgate.records.messages import ANSWER, QUESTION, Answer, Question
+from wardgate.records.messages import open_answer, open_question
 from wardgate.records.parcel import Parcel, VectorRef
 
 
@@ -37,10 +36,7 @@ class Courier:
         Raises:
             Broken: not a question of this study signed by the hub, or its blobs are not those it names.
         """
-        statement = unseal(parcel.envelope, keys=(self.hub_key,))
-        if statement.predicate_type != QUESTION:
-            raise Broken(f"expected a question, found {statement.predicate_type}")
-        question = Question.from_plain(statement.predicate)
+        question = open_question(parcel.envelope, hub_key=self.hub_key)
         self._check_study(question.study_sha256)
         check_blobs(question.vectors, parcel)
         return self.spool.put("questions", parcel)
@@ -52,10 +48,7 @@ class Courier:
             Broken: not a signed release record of this site and study, or its blobs are not those it names.
         """
         parcel = self.spool.take("answers", name)
-        statement = unseal(parcel.envelope, keys=(self.ward_key,))
-        if statement.predicate_type != ANSWER:
-            raise Broken(f"expected an answer, found {statement.predicate_type}")
-        answer = Answer.from_plain(statement.predicate)
+        answer = open_answer(parcel.envelope, site_key=self.ward_key)
         self._check_study(answer.study_sha256)
         if answer.site != self.site:
             raise Broken(f"an answer of site {answer.site} lies in the spool of {self.site}")

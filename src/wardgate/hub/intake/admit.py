@@ -9,7 +9,7 @@ from wardgate.policy.decision import decide
 from wardgate.records.canonical import sha256
 from wardgate.records.envelope import unseal
 from wardgate.records.errors import Broken
-from wardgate.records.messages import ANSWER, CERTIFICATE, Answer, Question
+from wardgate.records.messages import CERTIFICATE, Answer, Question, open_answer
 from wardgate.records.parcel import Parcel, unpack_vector
 from wardgate.records.study import Study
 
@@ -65,10 +65,7 @@ def admit(
     Raises:
         Broken: any of these fails. The message names what.
     """
-    statement = unseal(parcel.envelope, keys=(key,))
-    if statement.predicate_type != ANSWER:
-        raise Broken(f"{site}: expected an answer, found {statement.predicate_type}")
-    answer = Answer.from_plain(statement.predicate)
+    answer = open_answer(parcel.envelope, site_key=key)
     expected = {
         "study": (answer.study_sha256, study_sha256),
         "question": (answer.question_sha256, question_sha256),

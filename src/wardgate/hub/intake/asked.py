@@ -24,20 +24,19 @@ def introduction(answer: Answer, *, envelope_sha256: str, key: bytes) -> RosterE
     )
 
 
-def check_roster(question: Question, introduced: Mapping[str, RosterEntry]) -> None:
+def check_roster(entries: Mapping[str, RosterEntry], introduced: Mapping[str, RosterEntry]) -> None:
     """Check the roster of a question against what each of its sites signed.
 
     Raises:
         Broken: a site in it has another key, band or enrolment than it signed, or signed nothing.
     """
-    for plain in question.parameters["roster"]:
-        site = str(plain["site"])
+    for site, entry in entries.items():
         signed = introduced.get(site)
         if signed is None:
             raise Broken(f"its roster holds '{site}', which did not agree to the study")
-        if plain != signed.plain():
-            what = next((name for name, value in signed.plain().items() if plain.get(name) != value), "further field")
-            raise Broken(f"its roster states another {what} for '{site}' than the site signed")
+        wrong = [name for name, value in signed.plain().items() if getattr(entry, name) != value]
+        if wrong:
+            raise Broken(f"its roster states another {wrong[0]} for '{site}' than the site signed")
 
 
 def check_terms(question: Question, *, study: Study, keys: Mapping[str, bytes], bands: Mapping[str, str]) -> None:

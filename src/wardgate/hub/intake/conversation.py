@@ -19,7 +19,7 @@ from wardgate.hub.intake.vectors import Vectors
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.envelope import Statement, unseal
 from wardgate.records.errors import Broken
-from wardgate.records.messages import ANSWER, QUESTION, SUM, Answer, OpenedSum, Question, RosterEntry
+from wardgate.records.messages import ANSWER, QUESTION, SUM, Answer, OpenedSum, Question, RosterEntry, read_roster
 from wardgate.records.parcel import Parcel, VectorRef
 from wardgate.records.study import Study
 
@@ -85,6 +85,7 @@ class _Walk:
     vectors: Vectors = field(init=False)
     closed: set[str] = field(default_factory=set)
     introduced: dict[str, RosterEntry] = field(default_factory=dict)
+    rosters: set[str] = field(default_factory=set)
 
     def start(self) -> bool:
         """Open every party's records; say whether all are there."""
@@ -153,7 +154,7 @@ class _Walk:
         if statement.subjects != subjects:
             raise Broken("its signed subjects are not the vectors that it names")
         if event == "question":
-            self._question(Question.from_plain(statement.predicate), line)
+            self._question(Question.from_plain(statement.predicate), line, blobs)
         elif event == "answer":
             self._answer(statement, line, refs, blobs, party)
         else:
@@ -164,21 +165,28 @@ class _Walk:
         """Persons of each site that takes part, as it signed them."""
         return {site: entry.persons_band for site, entry in self.introduced.items()}
 
-    def _question(self, question: Question, line: bytes) -> None:
+    def _question(self, question: Question, line: bytes, blobs: list[bytes | None]) -> None:
         number = len(self.talk.asked) + 1
         digest, size = sha256(line), len(line) + sum(layout.size_of(ref) for ref in question.vectors)
         # Kept before it is checked: an answer to a question that does not hold is still an answer to it.
-        slim = question.model_copy(update={"parameters": {}}) if question.computation == "roster" else question
-        self.talk.asked[digest] = Asked(question=slim, sha256=digest, bytes=size)
+        self.talk.asked[digest] = Asked(question=question, sha256=digest, bytes=size)
         self.talk.given[digest] = {}
         self.folder.count("questions")
         if question.number != number:
             raise Broken(f"question number {question.number}, expected {number}: numbers rise by one")
         if question.computation == "roster":
-            check_roster(question, self.introduced)
+            self._roster(question, blobs)
         if question.sum is not None:
             self.closed.add(digest)
             check_terms(question, study=self.study, keys=self.folder.keys, bands=self.bands)
+
+    def _roster(self, question: Question, blobs: list[bytes | None]) -> None:
+        """Check the roster; one roster goes to many sites, so each is checked once."""
+        if not question.vectors or question.vectors[0].name != "roster":
+            raise Broken("the question brings no roster")
+        if blobs[0] is not None and question.vectors[0].sha256 not in self.rosters:
+            self.rosters.add(question.vectors[0].sha256)
+            check_roster(read_roster(blobs[0]), self.introduced)
 
     def _answer(
         self, statement: Statement, line: bytes, refs: tuple[VectorRef, ...], blobs: list[bytes | None], site: str

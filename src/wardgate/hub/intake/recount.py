@@ -14,8 +14,9 @@ from wardgate.records.errors import Broken
 from wardgate.records.messages import OpenedSum, Question
 from wardgate.records.parcel import VectorRef, pack_vector, unpack_vector
 from wardgate.records.study import Study
+from wardgate.sums.agreed import agreed_plan
 from wardgate.sums.incidence import isolates
-from wardgate.sums.plan import SumPlan, total
+from wardgate.sums.plan import total
 from wardgate.sums.shape import Shape, counts_shape, newton_shape, score_bins_shape
 
 Vector = NDArray[np.float64]
@@ -58,28 +59,6 @@ def shape_of(question: Question, *, study: Study, beta: bytes | None) -> Shape:
     raise Broken(f"'{question.computation}' is answered by no sum")
 
 
-def plan_of(question: Question, *, question_sha256: str, shape: Shape) -> SumPlan:
-    """Return the plan that hub and wards worked out from the signed question.
-
-    Raises:
-        Broken: the question asks for no sum, or for another number of entries than its computation has.
-    """
-    terms = question.sum
-    if terms is None or terms.entries != shape.entries:
-        raise Broken(f"the question states {None if terms is None else terms.entries} numbers; it has {shape.entries}")
-    return SumPlan(
-        roster=terms.roster,
-        entries=terms.entries,
-        persons=terms.persons,
-        bound=shape.bound,
-        l2=shape.l2 if terms.noise_multiplier is not None else None,
-        noise_multiplier=terms.noise_multiplier,
-        tolerated=terms.tolerated,
-        context=bytes.fromhex(question_sha256),
-        coin=bytes.fromhex(terms.coin),
-    )
-
-
 def recount(
     record: OpenedSum,
     *,
@@ -99,7 +78,11 @@ def recount(
         Broken: the hub states another total than the masked answers give.
     """
     shape = shape_of(question, study=study, beta=beta)
-    plan = plan_of(question, question_sha256=record.question_sha256, shape=shape)
+    if question.sum is None or question.sum.entries != shape.entries:
+        raise Broken(
+            f"question {question.number} states another number of entries than the {shape.entries} it asks for"
+        )
+    plan = agreed_plan(question.sum, shape, question_sha256=record.question_sha256)
     vectors = {site: np.asarray(unpack_vector(ref, data)) for site, (ref, data) in masked.items()}
     found = total(plan, vectors)
     ref, data = pack_vector("total", found)

@@ -59,7 +59,7 @@ def newton(
             continue
         proposal = newton_step(sums, beta, ridge=ridge)
         if float(np.max(np.abs(proposal - beta))) < tolerance:
-            inverse = np.linalg.inv(sums.hessian + np.diag(penalty(len(beta), ridge)))
+            inverse = np.asarray(np.linalg.inv(sums.hessian + np.diag(penalty(len(beta), ridge))), dtype=np.float64)
             return Fit(beta=proposal, covariance=inverse, rounds=asked, bytes_moved=moved)
         before, beta = (beta, sums), proposal
     raise Invalid(f"the federated fit did not converge within {rounds} rounds; set a larger ridge in the study")
@@ -95,7 +95,9 @@ def noisy_newton(
         hessian = (vectors * np.maximum(values, floor)) @ vectors.T + np.diag(penalty(columns, ridge))
         step = np.linalg.solve(hessian, sums.gradient - penalty(columns, ridge) * beta)
         beta = beta + step * min(1.0, 2.0 / max(float(np.max(np.abs(step))), 1e-12))
-    return Fit(beta=beta, covariance=np.linalg.inv(hessian), rounds=rounds, bytes_moved=moved)
+    return Fit(
+        beta=beta, covariance=np.asarray(np.linalg.inv(hessian), dtype=np.float64), rounds=rounds, bytes_moved=moved
+    )
 
 
 def _ask(sites: tuple[str, ...], beta: Vector, *, clip: float | None, noise_multiplier: float | None = None) -> Ask:

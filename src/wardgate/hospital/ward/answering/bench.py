@@ -67,7 +67,7 @@ class Bench:
     exchange_key: X25519PrivateKey
     seed: int
     pair_secrets: dict[str, bytes] = field(default_factory=dict)
-    persons_bands: dict[str, str] = field(default_factory=dict)
+    persons_at_least: dict[str, int] = field(default_factory=dict)
     generator: Fitted | None = None
     attempts: int = 0
     verdicts: list[tuple[Evidence, Verdict]] = field(default_factory=list)

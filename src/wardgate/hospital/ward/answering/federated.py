@@ -11,7 +11,6 @@ from wardgate.hospital.ward.transfer.groups import subgroup_masks
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.workload import Workload
 from wardgate.measures.logistic import linear
-from wardgate.records.bands import at_least
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Refused
 from wardgate.records.messages import Question, SplitName
@@ -44,11 +43,11 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     terms = question.sum
     if terms is None:
         raise Refused(f"'{question.computation}' is answered inside a secure sum, and the question names none")
-    unknown = [site for site in terms.roster if site not in bench.persons_bands]
+    unknown = set(terms.roster) - bench.persons_at_least.keys()
     if unknown:
-        raise Refused(f"the sum holds '{unknown[0]}', which no roster has introduced to this site")
+        raise Refused(f"the sum holds '{min(unknown)}', which no roster has introduced to this site")
     share = getattr(bench.study.splits, question.split)
-    persons = sum(at_least(bench.persons_bands[site]) for site in terms.roster)
+    persons = sum(bench.persons_at_least[site] for site in terms.roster)
     return Summed(
         split=question.split,
         bounded=bounded,

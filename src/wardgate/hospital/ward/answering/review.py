@@ -5,13 +5,15 @@ from pathlib import Path
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.answering.bench import Bench, part_of
 from wardgate.hospital.ward.cohort.build import Cohort, load, satisfies
+from wardgate.hospital.ward.cohort.shown import shown_flow, shown_quality
 from wardgate.hospital.ward.cohort.split import NAMES, commitment, tables
 from wardgate.hospital.ward.gate.candidate import Statement
 from wardgate.hospital.ward.gate.door import Door
-from wardgate.records.bands import band, shown
+from wardgate.records.bands import band
 from wardgate.records.canonical import text_of
 from wardgate.records.errors import Refused
 from wardgate.records.mapping import Hospital
+from wardgate.records.results import FeatureQuality
 from wardgate.records.study import Study
 from wardgate.sums.keys import private_key, public_bytes
 
@@ -64,8 +66,8 @@ def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench 
         "note": hospital.note,
         "persons_band": band(cohort.table.height),
         "requirements": [finding.model_dump(mode="json") for finding in cohort.findings],
-        "flow": _flow(cohort, minimum),
-        "quality": _quality(cohort, minimum),
+        "flow": [step.model_dump(mode="json") for step in shown_flow(cohort, minimum=minimum)],
+        "quality": [_plain(one) for one in shown_quality(cohort, minimum=minimum)],
     }
     if bench is not None:
         said |= {
@@ -76,34 +78,9 @@ def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench 
     return Statement(said=said, smallest_cell=minimum)
 
 
-def _flow(cohort: Cohort, minimum: int) -> list[dict[str, str]]:
-    steps, last = [], None
-    for step in cohort.flow:
-        if step.persons < minimum:
-            text = shown(step.persons, minimum=minimum)
-        elif last is not None and 0 < last - step.persons < minimum:
-            text = f"{last} less fewer than {minimum}"
-        else:
-            text, last = str(step.persons), step.persons
-        steps.append({"step": step.step, "persons": text})
-    return steps
-
-
-def _quality(cohort: Cohort, minimum: int) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
-    for one in cohort.quality:
-        entry: dict[str, object] = {"feature": one.feature, "converted": one.converted}
-        if one.unit_found is not None:
-            entry["unit_found"] = one.unit_found
-        if _can_show(one.present, one.total, minimum):
-            entry["present"] = text_of(round(one.present / one.total, 2))
-        if _can_show(one.out_of_range, one.total, minimum):
-            entry["out_of_range"] = text_of(round(one.out_of_range / one.total, 3))
-        found.append(entry)
-    return found
-
-
-def _can_show(part: int, whole: int, minimum: int) -> bool:
-    """A share is shown where neither side holds 1 to 10 persons; nobody at all on one side is no cell of persons."""
-    rest = whole - part
-    return whole >= minimum and (part == 0 or part >= minimum) and (rest == 0 or rest >= minimum)
+def _plain(one: FeatureQuality) -> dict[str, object]:
+    """Numbers as text, absent ones left out."""
+    return {
+        name: text_of(value) if isinstance(value, float) else value
+        for name, value in one.model_dump(mode="json", exclude_none=True).items()
+    }

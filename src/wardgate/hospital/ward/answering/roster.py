@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from wardgate.hospital.ward.answering.bench import Bench
 from wardgate.hospital.ward.gate.candidate import Statement
+from wardgate.records.bands import at_least
 from wardgate.records.canonical import sha256
-from wardgate.records.envelope import unseal
 from wardgate.records.errors import Refused
-from wardgate.records.messages import ANSWER, Answer, Question, RosterEntry
+from wardgate.records.messages import Question, RosterEntry, open_answer, read_roster
 from wardgate.records.parcel import Parcel
 from wardgate.sums.keys import pair_secret, public_bytes
 
@@ -19,12 +19,13 @@ def join(bench: Bench, question: Question, parcel: Parcel, phone_book: Mapping[s
         Refused: an enrolment is not signed by that site's long-term key, speaks of another study, or the roster
             states another key than the site signed. A hub that swaps keys ends here.
     """
-    entries = {entry.site: entry for entry in map(RosterEntry.from_plain, question.parameters["roster"])}
+    if not question.vectors or question.vectors[0].name != "roster":
+        raise Refused("the question brings no roster")
+    entries = read_roster(parcel.blobs[0])
     own = entries.get(bench.hospital.id)
     if own is None or own.exchange_key != public_bytes(bench.exchange_key).hex():
         raise Refused("the roster does not hold this site with the exchange key that it signed")
-    known = 0
-    for ref, envelope in zip(question.vectors, parcel.blobs, strict=True):
+    for ref, envelope in zip(question.vectors[1:], parcel.blobs[1:], strict=True):
         site = ref.name.removeprefix("enrolment:")
         if site == bench.hospital.id or site in bench.pair_secrets:
             continue
@@ -39,21 +40,16 @@ def join(bench: Bench, question: Question, parcel: Parcel, phone_book: Mapping[s
             other_public=bytes.fromhex(entry.exchange_key),
             study_sha256=bench.study_sha256,
         )
-        known += 1
-    bench.persons_bands.update({site: entry.persons_band for site, entry in entries.items()})
-    said: dict[str, object] = {
-        "roster_sha256": sha256(b"".join(entries[site].to_bytes() for site in sorted(entries))),
-        "sites": len(entries),
-    }
+    bench.persons_at_least.update({site: at_least(entry.persons_band) for site, entry in entries.items()})
+    said: dict[str, object] = {"roster_sha256": sha256(parcel.blobs[0]), "sites": len(entries)}
     return Statement(said=said, smallest_cell=bench.study.gate.small_cells.min_count)
 
 
 def _check(entry: RosterEntry, envelope: bytes, key: bytes, study_sha256: str) -> None:
     if sha256(envelope) != entry.enrolment_sha256:
         raise Refused(f"the enrolment of '{entry.site}' is not the one that the roster names")
-    signed = unseal(envelope, keys=(key,))
-    answer = Answer.from_plain(signed.predicate) if signed.predicate_type == ANSWER else None
-    if answer is None or answer.site != entry.site or answer.study_sha256 != study_sha256:
+    answer = open_answer(envelope, site_key=key)
+    if answer.computation != "review" or answer.site != entry.site or answer.study_sha256 != study_sha256:
         raise Refused(f"the enrolment of '{entry.site}' is not that site's signed answer in this study")
     if answer.statement.get("exchange_key") != entry.exchange_key:
         raise Refused(f"the roster states another exchange key for '{entry.site}' than the site signed")

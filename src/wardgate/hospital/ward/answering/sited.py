@@ -19,7 +19,7 @@ def associate(bench: Bench, question: Question) -> Sited:
         raise Refused("associations are taken on training persons only")
     train = bench.part("train")
     smallest = smallest_class(train.y)
-    values = associations(train.x, train.y) if smallest > 0 else []
+    values = associations(train.x, train.y).tolist() if smallest > 0 else []
     return Sited(
         split="train",
         figures={str(index): float(value) for index, value in enumerate(values)},

@@ -20,11 +20,11 @@ from wardgate.hospital.ward.gate.door import Door
 from wardgate.hospital.ward.gate.ledger import PrivateLedger
 from wardgate.privacy.budget import SPLITS
 from wardgate.records.canonical import canonical, sha256, text_of
-from wardgate.records.envelope import Signer, unseal
+from wardgate.records.envelope import Signer
 from wardgate.records.errors import Broken, Refused, StepFailed, WardgateError
 from wardgate.records.log import MerkleLog
 from wardgate.records.mapping import Hospital
-from wardgate.records.messages import QUESTION, Question
+from wardgate.records.messages import Question, open_question
 from wardgate.records.parcel import Parcel
 from wardgate.records.study import Study
 
@@ -46,7 +46,8 @@ class Ward:
         seed: For repeatable work that protects nobody.
         salt: Secret of the splits.
         issued_on: Today, as an ISO date.
-        private: Folder for the private log and the ledger, or None in simulations.
+        private: Folder for the private log, or None to keep no log.
+        durable: Keep the ledger in that folder too, on disk before any answer leaves; False in simulations.
     """
 
     hospital: Hospital
@@ -60,6 +61,7 @@ class Ward:
     salt: bytes
     issued_on: str
     private: Path | None = None
+    durable: bool = True
     signer: Signer = field(init=False)
     log: MerkleLog = field(init=False)
     _door: Door | None = field(init=False, default=None)
@@ -79,10 +81,7 @@ class Ward:
             Broken: the question is not signed by the hub, is of another study, or was answered before.
         """
         parcel = self.spool.take("questions", name)
-        statement = unseal(parcel.envelope, keys=(self.hub_key,))
-        if statement.predicate_type != QUESTION:
-            raise Broken(f"expected a question, found {statement.predicate_type}")
-        question = Question.from_plain(statement.predicate)
+        question = open_question(parcel.envelope, hub_key=self.hub_key)
         if question.study_sha256 != self.study_sha256:
             raise Broken("a question of another study")
         if question.number in self._answered:
@@ -113,7 +112,7 @@ class Ward:
         if sha256(parcel.blobs[0]) != self.study_sha256:
             raise Broken("the study that came is not the one that this hospital was asked to look at")
         study = Study.model_validate_json(parcel.blobs[0])
-        book = None if self.private is None else self.private / "ledger.jsonl"
+        book = None if self.private is None or not self.durable else self.private / "ledger.jsonl"
         ledger = PrivateLedger(budget=study.budget, exact_ration=study.gate.dp.exact_sum_ration, path=book)
         self._door = Door(
             site=self.hospital.id,

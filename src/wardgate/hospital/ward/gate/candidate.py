@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from wardgate.records.claim import Claim
+from wardgate.records.measured import Measured
 from wardgate.records.messages import SplitName
 from wardgate.records.verdict import Absent, Evidence, Verdict
-from wardgate.records.measured import Measured
 from wardgate.sums.shape import Bounded
 
 

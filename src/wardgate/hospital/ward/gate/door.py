@@ -12,7 +12,7 @@ from wardgate.entropy import Entropy
 from wardgate.hospital.ward.gate.candidate import Candidate, CorpusTry, Sited, Statement, Summed
 from wardgate.hospital.ward.gate.certificate import corpus_certificate
 from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
-from wardgate.policy.decision import decide
+from wardgate.policy.decision import decide, policy_digest
 from wardgate.privacy.accountant import dp_claim
 from wardgate.privacy.budget import Spending, Split
 from wardgate.records.bands import band
@@ -28,8 +28,9 @@ from wardgate.records.messages import ANSWER, Answer, Question
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
+from wardgate.sums.agreed import agreed_plan
 from wardgate.sums.incidence import isolates
-from wardgate.sums.plan import SumPlan, claim_event, contribute
+from wardgate.sums.plan import claim_event, contribute
 
 EXACT = Claim(kind="exact", excludes=("true values; no epsilon covers them",))
 
@@ -116,17 +117,7 @@ class Door:
             raise Refused(
                 f"the question states {terms.entries} numbers; this computation gives {bounded.shape.entries}"
             )
-        plan = SumPlan(
-            roster=terms.roster,
-            entries=terms.entries,
-            persons=terms.persons,
-            bound=bounded.shape.bound,
-            l2=bounded.shape.l2 if terms.noise_multiplier is not None else None,
-            noise_multiplier=terms.noise_multiplier,
-            tolerated=terms.tolerated,
-            context=bytes.fromhex(question_sha256),
-            coin=bytes.fromhex(terms.coin),
-        )
+        plan = agreed_plan(terms, bounded.shape, question_sha256=question_sha256)
         exact = terms.noise_multiplier is None
         split, what = _split(question), f"{question.computation} over {len(terms.roster)} sites"
         events = () if exact else (claim_event(plan).model_copy(update={"what": question.computation}),)
@@ -259,7 +250,7 @@ class Door:
                 "statement": statement or {},
                 "evidence": evidence,
                 "verdict": verdict,
-                "policy_sha256": _fingerprint(self.study),
+                "policy_sha256": policy_digest(self.study.gate),
                 "refusal": refusal,
                 "opening": opening,
                 "vectors": tuple(ref for ref, _ in packed),
@@ -273,11 +264,6 @@ class Door:
         envelope = seal(signed, self.signer)
         self.log.append(canonical({"event": f"answer:{outcome}", "sha256": sha256(envelope)}))
         return Parcel(envelope, tuple(data for _, data in packed))
-
-
-@lru_cache(maxsize=256)
-def _fingerprint(study: Study) -> str:
-    return study.gate.fingerprint()
 
 
 @lru_cache(maxsize=1024)
@@ -294,7 +280,7 @@ def _dp(events: tuple[GaussianEvent, ...], delta: float, source: str) -> Claim:
 
 
 def _count(name: str, value: int) -> Measured:
-    return Measured(name=name, value=value, low=value, high=value, level=1.0)
+    return Measured(name=name, value=value, low=value, high=value)
 
 
 def _split(question: Question) -> Split:

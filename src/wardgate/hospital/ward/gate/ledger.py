@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from wardgate.privacy.budget import Ledger, Spending, afford, cost
+from wardgate.privacy.budget import Ledger, Spending, Split, afford, cost
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import Refused
 from wardgate.records.messages import SplitName
@@ -53,7 +53,7 @@ class PrivateLedger:
         self._write({"spend": spending.what, "split": spending.split, "exact": spending.exact})
         self._ledger = after
 
-    def epsilon(self, split: SplitName, *, extra: Spending | None = None) -> float:
+    def epsilon(self, split: Split, *, extra: Spending | None = None) -> float:
         """Return the joint epsilon of everything spent on a split, with `extra` if given."""
         entries = self._ledger.entries if extra is None else (*self._ledger.entries, extra)
         return cost(Ledger(entries=entries), population=POPULATION, split=split, delta=self._budget.delta)

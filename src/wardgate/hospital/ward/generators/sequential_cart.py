@@ -91,7 +91,7 @@ class _Step:
         """Return a training row from the leaf that each row falls into."""
         leaf = self.tree.apply(seen.astype(np.float32))
         picked = np.floor(rng.random(len(leaf)) * self.sizes[leaf]).astype(np.int64)
-        return self.rows[self.starts[leaf] + picked]
+        return np.asarray(self.rows[self.starts[leaf] + picked])
 
 
 def _step(seen: Matrix, target: Matrix, nominal: bool, min_leaf: int, rng: np.random.Generator) -> _Step:

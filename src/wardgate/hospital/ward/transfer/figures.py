@@ -32,7 +32,7 @@ def model_figures(logits: Vector, y: NDArray[np.int8], *, level: float) -> dict[
         "auroc_high": found.high,
         "oe": observed_over_expected(float(y.sum()), float(probability(logits).sum()), persons=len(y)).value,
     }
-    slope = slope_of_counts(logits, y.astype(float), 1.0 - y).value
+    slope = slope_of_counts(logits, y.astype(np.float64), (1 - y).astype(np.float64)).value
     if np.isfinite(slope) and abs(slope) < 10:
         figures["slope"] = slope
     return figures
