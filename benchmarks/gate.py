@@ -39,7 +39,8 @@ from wardgate.records.study import Feature, Study
 from wardgate.records.verdict import Evidence, Verdict
 
 SAFE_SEEDS = 200
-LEAKY_SEEDS = 50
+LEAKY_SEEDS = 40
+FIRST_SEED = 50_000  # apart from the seeds on which limits were looked at
 TRAIN, TUNING, HOLDOUT = 5_500, 500, 2_000
 
 
@@ -104,7 +105,7 @@ def common(refusals: Sequence[tuple[str, ...]]) -> str:
 
 def safe_figures(plan: Study, sizes: tuple[int, int, int], words: str, seeds: int) -> list[Figure]:
     refusals: dict[str, list[tuple[str, ...]]] = {name: [] for name in SAFE}
-    for seed in range(seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         name = list(SAFE)[seed % len(SAFE)]
         verdict, _ = judged(SAFE[name], seed, plan=plan, sizes=sizes)
         refusals[name].append(refused_by(verdict))
@@ -125,6 +126,7 @@ LEAKY: dict[str, tuple[Generator, int, float | None]] = {
     "2 % copied with noise": (jittered(0.02), LEAKY_SEEDS, 0.9),
     "2 % copied, outliers only, with noise": (outliers_copied(0.02), LEAKY_SEEDS, 0.9),
     "0.5 % copied": (copied(0.005), 20, None),
+    "0.5 % copied with noise": (jittered(0.005), 20, None),
     "all training rows": (replayed, 5, 1.0),
     "all training rows, a constant added": (shifted, 5, 1.0),
     "independent columns that re-use values": (columns_resampled, 5, 1.0),
