@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
-from wardgate.marginals.domain import CELLS, domain_of, encode
-from wardgate.marginals.growth import grow
+from wardgate.marginals.domain import CELLS, Codes, domain_of, encode
+from wardgate.marginals.growth import Ask, grow
 from wardgate.marginals.links import Links
 from wardgate.marginals.model import TreeModel
 from wardgate.marginals.plan import Weights, plan
@@ -79,14 +80,8 @@ class MarginalTree:
         road = grow(domain, budget, rules=study.rules, choose=choose)
         ask = next(road)
         while True:
-            noisy = gaussian_release(
-                count_codes(ask.workload, codes),
-                l2=ask.workload.l2,
-                noise_multiplier=ask.noise_multiplier,
-                entropy=entropy,
-            )
             try:
-                ask = road.send(noisy)
+                ask = road.send(noisy_counts(ask, codes, entropy=entropy))
             except StopIteration as end:
                 model = end.value
                 break
@@ -99,6 +94,16 @@ class MarginalTree:
             noise_source="system" if entropy.name == "system" else "unsafe-test",
         )
         return FittedTree(model=model, claim=claim)
+
+
+def noisy_counts(ask: Ask, codes: Codes, *, entropy: Entropy) -> NDArray[np.float64]:
+    """Count what a round asks of encoded persons and add its whole noise, shape (ask.workload.size,)."""
+    return gaussian_release(
+        count_codes(ask.workload, codes),
+        l2=ask.workload.l2,
+        noise_multiplier=ask.noise_multiplier,
+        entropy=entropy,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
