@@ -41,8 +41,8 @@ Steps = Generator[Ask, Told, None]
 CLIP = 3.0
 """L2 norm to which rows are clipped in a noisy fit; public, about the mean norm of a 20-column design."""
 
-MAX_TESTS = 8
-"""Noisy score-bin sums on one split that the evaluation epsilon is divided over."""
+NOISY_TESTS = {"holdout": 6, "locked_test": 4}
+"""Noisy score-bin sums that the evaluation epsilon is divided over: three models in two passes, then four models."""
 
 REBALANCE_FACTOR = 1.0
 
@@ -348,7 +348,9 @@ class Run:
         exact = spend == "exact"
         multiplier = None
         if not exact:
-            multiplier = noise_multiplier_for(epsilon=float(spend), delta=self.study.budget.delta, count=MAX_TESTS)
+            multiplier = noise_multiplier_for(
+                epsilon=float(spend), delta=self.study.budget.delta, count=NOISY_TESTS[split]
+            )
         return (
             yield from test_transfer(
                 models=models,
@@ -422,7 +424,7 @@ JOINT = "joint"
 
 def coarse(grid: Grid) -> Grid:
     """Return fewer bins and no subgroups: noise falls on every bin."""
-    return Grid(bins=min(grid.bins, 24), low=grid.low, high=grid.high, subgroups=0)
+    return Grid(bins=min(grid.bins, 16), low=grid.low, high=grid.high, subgroups=0)
 
 
 def _count(name: str, value: int) -> Measured:

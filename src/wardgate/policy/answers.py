@@ -41,6 +41,12 @@ def _numbers_when_exact(case: Case) -> Judgement | None:
     return None if case.noise_protects else _numbers(case)
 
 
+def _figures(case: Case) -> Judgement | None:
+    if not (case.policy.dp.required or case.policy.profile == "public-open"):
+        return None
+    return counted("record.figures", most=lambda _: 0)(case)
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         name="sum.sites",
@@ -98,7 +104,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="sited.smallest_cell",
-        kinds=("sited",),
+        kinds=("sited", "record"),
         tests="The smallest number of persons behind any figure, also after subtracting figures from each other.",
         attacker="Knows the hospital and some of its patients.",
         meaning="A figure over fewer than eleven patients says much about each of them.",
@@ -113,6 +119,15 @@ RULES: tuple[Rule, ...] = (
         meaning="Rounding hides the small step that one patient makes.",
         source="engineering choice: 0.01",
         judge=counted("sited.unrounded", most=lambda _: 0),
+    ),
+    Rule(
+        name="record.figures",
+        kinds=("record",),
+        tests="How many figures about persons a plain record holds, where the policy asks for noise in all of them.",
+        attacker="Sees the record of one hospital.",
+        meaning="Beyond its band of persons, a hospital's figures leave as figures, with their own rules.",
+        source="engineering choice",
+        judge=_figures,
     ),
     Rule(
         name="sited.protection",

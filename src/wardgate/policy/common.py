@@ -51,11 +51,12 @@ def _fitting(case: Case) -> Judgement:
         "joint-corpus": ("dp",),
         "summed": ("dp", "exact"),
         "sited": ("dp", "exact"),
+        "record": ("exact",),
     }.get(case.evidence.kind, ())
     limit = "claim of kind " + " or ".join(allowed) if allowed else "no claim fits an unknown release"
     if claim.kind not in allowed:
         return Judgement(outcome="fail", limit=limit, reason=f"the claim is of kind '{claim.kind}'")
-    if policy.dp.required or policy.profile == "public-open":
+    if case.evidence.kind != "record" and (policy.dp.required or policy.profile == "public-open"):
         limit = f"a DP claim with epsilon at most {policy.dp.epsilon_claim_max:g}"
         protects = case.dp_covers if "corpus" in case.evidence.kind else case.noise_protects
         if not protects:

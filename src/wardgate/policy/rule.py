@@ -9,9 +9,9 @@ from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Evidence, Outcome
 
-Kind = Literal["corpus", "joint-corpus", "summed", "sited"]
+Kind = Literal["corpus", "joint-corpus", "summed", "sited", "record"]
 
-KINDS: tuple[Kind, ...] = ("corpus", "joint-corpus", "summed", "sited")
+KINDS: tuple[Kind, ...] = ("corpus", "joint-corpus", "summed", "sited", "record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

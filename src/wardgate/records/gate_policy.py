@@ -17,7 +17,7 @@ class SmallCells(Record):
 
     min_count: int = 11
     rounding: Number = 0.01
-    max_numbers_per_person: Number = 1.0
+    max_numbers_per_person: Number = 0.33
 
 
 class Tier(Record):

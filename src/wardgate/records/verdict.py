@@ -13,7 +13,8 @@ class Evidence(Record):
     """Everything a policy may look at. Nothing here names a person or holds a row.
 
     Attributes:
-        kind: What wants to leave: `corpus`, `joint-corpus`, `summed`, `sited`.
+        kind: What wants to leave: `corpus`, `joint-corpus`, `summed`, `sited` (figures of one site),
+            or `record` (keys, bands, checks and reasons).
         persons_train: Training persons in a band, e.g. `1000-1999`.
         attempt: 1 for the first candidate of this protocol version.
         claim: What protects people by design.
@@ -22,7 +23,7 @@ class Evidence(Record):
         absent: Measures that could not be taken, with the reason.
     """
 
-    kind: Literal["corpus", "joint-corpus", "summed", "sited"]
+    kind: Literal["corpus", "joint-corpus", "summed", "sited", "record"]
     persons_train: str
     attempt: int
     claim: Claim

@@ -9,6 +9,17 @@ from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence
 
 
+KINDS = {
+    "review": "record",
+    "roster": "record",
+    "close": "record",
+    "corpus": "corpus",
+    "associations": "sited",
+    "evaluate": "sited",
+}
+"""What may leave as an answer to each question that asks for no sum."""
+
+
 def check_evidence(answer: Answer, question: Question, *, study: Study, bands: Mapping[str, str]) -> None:
     """Check the parts of an answer's evidence that anybody can count.
 
@@ -19,7 +30,7 @@ def check_evidence(answer: Answer, question: Question, *, study: Study, bands: M
     if evidence is None:
         return
     check_noise_source(evidence)
-    kind = "summed" if question.sum is not None else "corpus" if question.computation == "corpus" else "sited"
+    kind = "summed" if question.sum is not None else KINDS.get(question.computation, "nothing")
     if evidence.kind != kind:
         raise Broken(f"the evidence is of kind '{evidence.kind}', the question asks for '{kind}'")
     terms = question.sum

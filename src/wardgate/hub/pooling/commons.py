@@ -52,6 +52,6 @@ def choose_ridge(study: Study, corpora: Sequence[pl.DataFrame], *, folds: int = 
 def score_range(study: Study, corpora: Sequence[pl.DataFrame], beta: Vector) -> tuple[float, float]:
     """Return the logits between which nearly all scores lie, from synthetic rows: the public edges of score bins."""
     x, _ = pooled_design(study, corpora)
-    low, high = np.quantile(linear(x, beta), [0.002, 0.998])
-    pad = 0.25 * (high - low) + 0.05
+    low, high = np.quantile(linear(x, beta), [0.01, 0.99])
+    pad = 0.1 * (high - low) + 0.05
     return round(float(low - pad), 3), round(float(high + pad), 3)

@@ -95,30 +95,51 @@ class Figures:
     non_events: float
 
 
-def read_bins(total: Vector, grid: Grid) -> tuple[Figures, tuple[Figures, ...]]:
+def read_bins(total: Vector, grid: Grid, *, noise: float = 0.0) -> tuple[Figures, tuple[Figures, ...]]:
     """Return the figures overall and of each subgroup.
 
-    Noisy counts below zero count as zero; with exact sums nothing is changed.
+    Args:
+        noise: Standard deviation of the noise in each entry; it widens the AUROC's interval.
+
+    Noisy counts may be negative and stay so in the AUROC, which is then nearly unbiased; curves take them as zero.
     """
-    overall = _figures(total[: 2 * grid.bins + 1], grid.logits)
+    overall = _figures(total[: 2 * grid.bins + 1], grid.logits, noise)
     parts, start = [], 2 * grid.bins + 1
     for _ in range(grid.subgroups):
         stop = start + 2 * SUBGROUP_BINS + 1
-        parts.append(_figures(total[start:stop], grid.middles(SUBGROUP_BINS)))
+        parts.append(_figures(total[start:stop], grid.middles(SUBGROUP_BINS), noise))
         start = stop
     return overall, tuple(parts)
 
 
-def _figures(part: Vector, logits: Vector) -> Figures:
+def _figures(part: Vector, logits: Vector, noise: float) -> Figures:
     bins = len(logits)
-    events, non_events = np.maximum(part[:bins], 0.0), np.maximum(part[bins : 2 * bins], 0.0)
+    events, non_events = part[:bins], part[bins : 2 * bins]
     persons = max(round(float(events.sum() + non_events.sum())), 0)
     return Figures(
-        auroc=auroc_of_counts(events, non_events),
+        auroc=_widened(auroc_of_counts(events, non_events), events, non_events, noise),
         auroc_bin_error=bin_error(events, non_events),
         oe=observed_over_expected(float(events.sum()), float(part[2 * bins]), persons=persons),
         slope=slope_of_counts(logits, events, non_events),
-        curve=curve_of_counts(logits, events, non_events),
+        curve=curve_of_counts(logits, np.maximum(events, 0.0), np.maximum(non_events, 0.0)),
         events=float(events.sum()),
         non_events=float(non_events.sum()),
     )
+
+
+def _widened(found: Measured, events: Vector, non_events: Vector, noise: float) -> Measured:
+    """Add the spread that noise in the counts gives the AUROC, by 200 repeatable redraws of it."""
+    if noise <= 0 or not np.isfinite(found.value):
+        return found
+    rng = np.random.default_rng(0)
+    redrawn = [
+        auroc_of_counts(
+            events + rng.normal(0, noise, len(events)), non_events + rng.normal(0, noise, len(events))
+        ).value
+        for _ in range(200)
+    ]
+    extra = 1.959964 * float(np.nanstd(redrawn))
+    value = float(np.clip(found.value, 0.0, 1.0))
+    low = value - float(np.hypot(value - found.low, extra))
+    high = value + float(np.hypot(found.high - value, extra))
+    return found.model_copy(update={"value": value, "low": max(low, 0.0), "high": min(high, 1.0)})

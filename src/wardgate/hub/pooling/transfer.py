@@ -77,7 +77,7 @@ def test_transfer(
         except CheckFailed as failed:
             missing[name] = str(failed)
             continue
-        overall[name], subgroups[name] = read_bins(told.sum(), grid)
+        overall[name], subgroups[name] = read_bins(told.sum(), grid, noise=told.noise)
     answers: Mapping[str, Answer] = {}
     if sited:
         parameters: dict[str, object] = {"models": list(models), "models_sha256": digest}

@@ -56,18 +56,22 @@ def open_bench(
 def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench | None) -> Statement:
     """Return what the consortium may know of this site's data: flow, quality, requirements, keys.
 
-    A count, or a difference between two shown counts, of 1 to 10 persons is never shown.
+    A count, or a difference between two shown counts, of 1 to 10 persons is never shown. Where the policy asks for
+    noise in every figure, flow and quality stay inside: only the band of persons and the verdicts are said.
     """
     minimum = study.gate.small_cells.min_count
     check = satisfies(cohort, study)
+    noise_only = study.gate.dp.required or study.gate.profile == "public-open"
+    flow = [] if noise_only else [step.model_dump(mode="json") for step in shown_flow(cohort, minimum=minimum)]
+    quality = [] if noise_only else [_plain(one) for one in shown_quality(cohort, minimum=minimum)]
     said: dict[str, object] = {
         "agreed": check.can,
         "reasons": list(check.reasons),
         "note": hospital.note,
         "persons_band": band(cohort.table.height),
         "requirements": [finding.model_dump(mode="json") for finding in cohort.findings],
-        "flow": [step.model_dump(mode="json") for step in shown_flow(cohort, minimum=minimum)],
-        "quality": [_plain(one) for one in shown_quality(cohort, minimum=minimum)],
+        "flow": flow,
+        "quality": quality,
     }
     if bench is not None:
         said |= {
@@ -75,7 +79,7 @@ def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench 
             "commitments": bench.door.commitments,
             "generator": (hospital.generator.name if hospital.generator else study.generator.name),
         }
-    return Statement(said=said, smallest_cell=minimum)
+    return Statement(said=said, smallest_cell=minimum, figures=len(flow) + len(quality))
 
 
 def _plain(one: FeatureQuality) -> dict[str, object]:

@@ -17,10 +17,12 @@ class Statement:
 
     Attributes:
         smallest_cell: The smallest count of persons behind any figure in it.
+        figures: How many figures about persons it holds, beside the band of their number.
     """
 
     said: dict[str, object]
     smallest_cell: int
+    figures: int = 0
     blobs: tuple[tuple[str, bytes], ...] = ()
 
 

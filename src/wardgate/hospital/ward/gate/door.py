@@ -12,6 +12,7 @@ from wardgate.entropy import Entropy
 from wardgate.hospital.ward.gate.candidate import Candidate, CorpusTry, Sited, Statement, Summed
 from wardgate.hospital.ward.gate.certificate import corpus_certificate
 from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
+from wardgate.measures.disclosure import rounded, unrounded
 from wardgate.policy.decision import decide, policy_digest
 from wardgate.privacy.accountant import dp_claim
 from wardgate.privacy.budget import Spending, Split
@@ -82,7 +83,17 @@ class Door:
         return self._send(question, question_sha256, outcome="refused", verdict="not_judged", refusal=reason)
 
     def _state(self, candidate: Statement, question: Question, question_sha256: str) -> Parcel:
-        evidence = self._sited_evidence(candidate.smallest_cell, unrounded=0)
+        evidence = Evidence(
+            kind="record",
+            persons_train=band(candidate.smallest_cell),
+            attempt=1,
+            claim=EXACT,
+            cumulative_epsilon=0.0,
+            measured=(
+                _count("sited.smallest_cell", candidate.smallest_cell),
+                _count("record.figures", candidate.figures),
+            ),
+        )
         verdict = self._decide(evidence)
         refs = [pack_bytes(name, data) for name, data in candidate.blobs]
         return self._send(
@@ -93,13 +104,23 @@ class Door:
         if self.study.gate.dp.exact_sums == "deny":
             raise Refused("the policy denies answers without noise, so this site's own figures stay inside")
         step = self.study.gate.small_cells.rounding
-        figures = {name: round(value / step) * step for name, value in candidate.figures.items()}
-        if not all(math.isfinite(value) for value in figures.values()):
+        if not all(math.isfinite(value) for value in candidate.figures.values()):
             raise Refused("a figure is not a finite number")
-        evidence = self._sited_evidence(candidate.smallest_cell, unrounded=0)
+        figures = {name: rounded(value, step=step) for name, value in candidate.figures.items()}
+        evidence = Evidence(
+            kind="sited",
+            persons_train=band(candidate.smallest_cell),
+            attempt=1,
+            claim=EXACT,
+            cumulative_epsilon=0.0,
+            measured=(
+                _count("sited.smallest_cell", candidate.smallest_cell),
+                unrounded(list(figures.values()), step=step),
+            ),
+        )
         verdict = self._decide(evidence)
         self.ledger.commit(Spending(population=POPULATION, split=_split(question), what=question.computation, exact=1))
-        said = {"figures": {name: text_of(round(value, 10)) for name, value in figures.items()}, **candidate.said}
+        said = {"figures": {name: text_of(value) for name, value in figures.items()}, **candidate.said}
         return self._send(
             question,
             question_sha256,
@@ -215,16 +236,6 @@ class Door:
             against = [r for r in verdict.rulings if r.outcome in ("fail", "not_evaluable")]
             raise Refused("; ".join(f"rule {r.rule}: {r.reason or 'outside ' + r.limit}" for r in against))
         return verdict
-
-    def _sited_evidence(self, smallest_cell: int, *, unrounded: int) -> Evidence:
-        return Evidence(
-            kind="sited",
-            persons_train=band(smallest_cell),
-            attempt=1,
-            claim=EXACT,
-            cumulative_epsilon=0.0,
-            measured=(_count("sited.smallest_cell", smallest_cell), _count("sited.unrounded", unrounded)),
-        )
 
     def _send(
         self,
