@@ -15,7 +15,7 @@ from wardgate.federation.reference import pooled_fit
 from wardgate.hospital.app import check_isolation, launch
 from wardgate.hospital.spool import MemorySpool
 from wardgate.hospital.ward.answering.ward import Ward
-from wardgate.hub.chain import Run
+from wardgate.hub.chain import Run, Steps
 from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.records.canonical import sha256
@@ -96,12 +96,14 @@ def run_study(
     settings: Settings,
     work: Path,
     on_event: OnEvent = lambda _, __: None,
+    course: Callable[[Run], Steps] = Run.steps,
 ) -> Finished:
     """Run the whole chain of a locked study over hospitals on this machine.
 
     Args:
         hospitals: Folder of each site's data.
         work: An empty private folder for spools, private logs and ledgers; not part of what is shared.
+        course: The steps to take, the whole chain by default; benchmarks take a part of it.
 
     Raises:
         CheckFailed: fewer than three hospitals can take part.
@@ -128,7 +130,7 @@ def run_study(
             test_noise=settings.unsafe_entropy_seed is not None,
         )
         with ThreadPoolExecutor(max_workers=settings.workers) as pool:
-            _drive(run, exchange, links, pool, on_event)
+            _drive(course(run), exchange, links, pool, on_event)
     return Finished(run=run, exchange=exchange)
 
 
@@ -142,10 +144,9 @@ def _pooled(
 
 
 def _drive(
-    run: Run, exchange: Exchange, links: Mapping[str, Link], pool: ThreadPoolExecutor, on_event: OnEvent
+    steps: Steps, exchange: Exchange, links: Mapping[str, Link], pool: ThreadPoolExecutor, on_event: OnEvent
 ) -> None:
     """Carry asks to the hospitals and answers back until the chain ends."""
-    steps = run.steps()
     ask = next(steps)
     while True:
         on_event(ask.what, len(ask.sites))

@@ -123,19 +123,20 @@ class Run:
         Raises:
             CheckFailed: fewer than three sites can take part, or a sum that nothing can replace stayed closed.
         """
-        yield from self._review()
-        yield from self._roster(self.sites)
-        yield from self._own_corpora(1, {})
-        yield from self._definitions()
-        yield from self._joint_corpus()
-        self._train_on_commons()
-        yield from self._fit()
-        yield from self._rehearse()
-        yield from self._leave_out()
-        yield from self._test()
-        yield from self._close()
+        yield from self.review()
+        yield from self.introduce(self.sites)
+        yield from self.own_corpora(1, {})
+        yield from self.check_definitions()
+        yield from self.grow_joint_corpus()
+        self.train_on_commons()
+        yield from self.fit()
+        yield from self.rehearse()
+        yield from self.leave_out()
+        yield from self.open_locked_test()
+        yield from self.close()
 
-    def _review(self) -> Steps:
+    def review(self) -> Steps:
+        """Ask every site of the study to check it against its own data."""
         told = yield Ask(
             what="review of the locked study",
             computation="review",
@@ -154,7 +155,8 @@ class Run:
             )
             raise CheckFailed(f"{len(self.sites)} hospitals can take part, expected at least 3. {reasons}")
 
-    def _roster(self, sites: tuple[str, ...]) -> Steps:
+    def introduce(self, sites: tuple[str, ...]) -> Steps:
+        """Let the sites of a roster check each other's signed enrolments and agree on secrets."""
         entries = [
             RosterEntry(
                 site=site,
@@ -180,7 +182,8 @@ class Run:
             site, reason = next(iter(refused.items()))
             raise CheckFailed(f"{len(refused)} sites do not accept the roster; {site}: {reason}")
 
-    def _own_corpora(self, number: int, more_of: dict[str, dict[str, str]]) -> Steps:
+    def own_corpora(self, number: int, more_of: dict[str, dict[str, str]]) -> Steps:
+        """Ask for own corpora; in a second pass only those that were admitted before."""
         again = number > 1
         sites = tuple(site for site in self.corpora if site != JOINT) if again else self.sites
         if not sites:
@@ -198,7 +201,8 @@ class Run:
                 self.certificates[site] = told.blobs[site]["certificate"]
         self.corpus_bytes += told.bytes_moved
 
-    def _definitions(self) -> Steps:
+    def check_definitions(self) -> Steps:
+        """Name the sites whose outcome runs backwards, and go on without them."""
         if self.study.budget.definitions != "exact" or self.study.gate.dp.exact_sums == "deny":
             reason = "not compared: this study's budget allows no rounded figures of one site"
             self.definitions = tuple(
@@ -218,7 +222,8 @@ class Run:
         if len(self.sites) < 3:
             raise CheckFailed(f"{len(self.sites)} hospitals are left after the definition check, expected at least 3")
 
-    def _joint_corpus(self) -> Steps:
+    def grow_joint_corpus(self) -> Steps:
+        """Fit one generator over the sites without a corpus of their own."""
         self.joint_sites = tuple(site for site in self.sites if site not in self.corpora)
         if len(self.joint_sites) < 3:
             self.joint_reason = f"{len(self.joint_sites)} sites without a corpus of their own; a sum needs 3"
@@ -255,7 +260,8 @@ class Run:
         if verdict.outcome == "pass":
             self.corpora[JOINT] = write_corpus(table, study_sha256=self.study_sha256)
 
-    def _train_on_commons(self) -> None:
+    def train_on_commons(self) -> None:
+        """Fit the commons model, and choose the ridge of the hybrid there."""
         tables = [read_corpus(data) for _, data in sorted(self.corpora.items())]
         self.ridge = self.study.model.ridge
         if not tables:
@@ -267,7 +273,8 @@ class Run:
         except Invalid as error:
             self.commons, self.commons_reason = None, str(error)
 
-    def _fit(self) -> Steps:
+    def fit(self) -> Steps:
+        """Fit the federated and the hybrid model, and the comparator if it was asked for."""
         columns = len(design_columns(self.study.features))
         fit, start = self.study.budget.fit, np.zeros(columns)
         try:
@@ -311,7 +318,8 @@ class Run:
             models["hybrid"] = self.hybrid.beta
         return models
 
-    def _rehearse(self) -> Steps:
+    def rehearse(self) -> Steps:
+        """Test on the holdouts; where thresholds are missed, rebalance the corpora and repeat once."""
         for number in (1, 2):
             transfer = yield from self._transfer(self._models(), "holdout", prior_deviation=0.5)
             missed = shortfalls(self.study, transfer)
@@ -319,9 +327,9 @@ class Run:
             if number == 1 and missed:
                 more_of, action = self._rebalancing(missed)
                 self.rehearsals.append(Rehearsal(number=1, transfer=transfer, missed=missed, action=action))
-                yield from self._own_corpora(2, more_of)
+                yield from self.own_corpora(2, more_of)
                 self._draw_joint(2, more_of)
-                self._train_on_commons()
+                self.train_on_commons()
                 continue
             action = "accepted for the locked test" if not missed else "went to the locked test as it is"
             self.rehearsals.append(Rehearsal(number=number, transfer=transfer, missed=missed, action=action))
@@ -383,7 +391,8 @@ class Run:
     def _at_least(self, site: str) -> int:
         return at_least(str(self.reviews[site].statement["persons_band"]))
 
-    def _leave_out(self) -> Steps:
+    def leave_out(self) -> Steps:
+        """Test models on hospitals that they never saw."""
         if self.study.budget.fit != "exact" or self.federated is None:
             self.left_out = ()
         elif len(self.sites) >= 6:
@@ -393,7 +402,7 @@ class Run:
                 start=self.federated.beta,
                 ridge=self.study.model.ridge,
                 grid=self._grid("holdout"),
-                introduce=self._roster,
+                introduce=self.introduce,
             )
         else:
             self.left_out = yield from leave_corpora_out(
@@ -403,7 +412,8 @@ class Run:
                 ridge=self.ridge,
             )
 
-    def _test(self) -> Steps:
+    def open_locked_test(self) -> Steps:
+        """Open the locked tests once, for one fixed list of models."""
         models = self._models()
         if self.reference is not None:
             models["pooled"] = self.reference
@@ -411,7 +421,8 @@ class Run:
         self.test = yield from self._transfer(models, "locked_test", prior_deviation=prior)
         self.final_missed = shortfalls(self.study, self.test)
 
-    def _close(self) -> Steps:
+    def close(self) -> Steps:
+        """Collect budgets and logs."""
         taking_part = tuple(sorted((*self.sites, *self.named)))
         told = yield Ask(what="close: budgets and logs", computation="close", sites=taking_part)
         self.closings = dict(told.answers)

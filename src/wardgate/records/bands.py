@@ -1,5 +1,7 @@
 """Counts of people are shown in bands, and never below eleven (CMS cell-size policy, 2024)."""
 
+from itertools import pairwise
+
 EDGES = (11, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000)
 
 
@@ -11,7 +13,7 @@ def band(count: int) -> str:
     """
     if count < EDGES[0]:
         return f"<{EDGES[0]}"
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in pairwise(EDGES):
         if count < high:
             return f"{low}-{high - 1}"
     return f"{EDGES[-1]}+"

@@ -14,7 +14,7 @@ _MAGIC = b"WGPARCEL1"
 
 
 class VectorRef(Record):
-    """A raw little-endian vector beside the record: digest, dtype and shape are signed, the bytes travel as they are."""
+    """A raw little-endian vector beside the record: digest, dtype and shape are signed, the bytes travel raw."""
 
     name: str
     sha256: Digest

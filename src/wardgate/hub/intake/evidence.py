@@ -8,7 +8,6 @@ from wardgate.records.messages import Answer, Question
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence
 
-
 KINDS = {
     "review": "record",
     "roster": "record",
