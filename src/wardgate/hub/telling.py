@@ -21,11 +21,12 @@ from wardgate.records.messages import Answer
 from wardgate.records.verdict import Evidence
 
 MEANINGS: dict[told.ApproachName, str] = {
-    "local": "each hospital's own model, which never leaves it",
-    "commons": "one model trained on the admitted synthetic corpora alone",
-    "federated": "one model from secure sums over all hospitals, nobody's rows moved",
-    "hybrid": "started from the commons model, ridge chosen there, then fitted by secure sums",
-    "pooled": "all hospitals' rows in one table: impossible in reality, for comparison only",
+    "local": "Each hospital's own model, which never leaves it. Over all hospitals together it also gains from knowing each "
+    "hospital's own rate of outcomes.",
+    "commons": "One model trained on the admitted synthetic corpora alone.",
+    "federated": "One model from secure sums over all hospitals; nobody's rows moved.",
+    "hybrid": "Started from the commons model, with the ridge chosen there, then fitted by secure sums.",
+    "pooled": "All hospitals' rows in one table: impossible in reality, for comparison only.",
 }
 
 
@@ -112,8 +113,8 @@ def results_of(run: Run, exchange: Exchange, *, simulated: bool, isolated: bool)
         ),
         bytes_moved={
             **{approach.name: approach.bytes_moved for approach in final},
-            "all_out": sum(exchange.bytes_out.values()),
-            "all_in": sum(exchange.bytes_in.values()),
+            "out of all hospitals": sum(exchange.bytes_out.values()),
+            "into all hospitals": sum(exchange.bytes_in.values()),
         },
         budget={
             "epsilon_total": study.budget.epsilon_total,

@@ -101,11 +101,11 @@ def judge(site: str, value: float, low: float, high: float) -> Concordance:
     """Return the finding for one site."""
     named = high < 0.5
     reason = (
-        "its persons are ranked backwards: the outcome is probably coded the other way round"
+        "Its persons are ranked backwards: the outcome is probably coded the other way round."
         if named
-        else "in line with the others"
+        else "In line with the others."
         if low > 0.5
-        else "no clear relation; not named, since an absent relation is no inverted one"
+        else "No clear relation. Not named, since an absent relation is no inverted one."
     )
     return Concordance(site=site, value=value, low=low, high=high, named=named, reason=reason)
 
