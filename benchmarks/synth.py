@@ -289,7 +289,10 @@ def figures() -> Iterator[Figure]:
             continue
         runs = run(data)
         goal, met, reason = goal_of(persons, runs)
-        peers: Mapping[str, float] = {"real": round(runs.real, 4), "sequential-cart, no privacy": round(runs.cart, 4)}
+        peers: Mapping[str, float] = {
+            "real": round(runs.real, 4),
+            "sequential-cart, no privacy, one seed": round(runs.cart, 4),
+        }
         yield Figure(
             name=f"{data.name}, {persons} training persons: TSTR AUROC at epsilon 1",
             value=round(runs.private, 4),
@@ -300,10 +303,14 @@ def figures() -> Iterator[Figure]:
             reason=reason,
         )
         yield Figure(
-            name=f"{data.name}: fit", value=round(runs.seconds, 3), unit="s", goal="< 1 s" if persons < 20_000 else "",
-            met=runs.seconds < 1 if persons < 20_000 else None, seeds=SEEDS,
-            reason="" if runs.seconds < 1 else "includes the first compilation of the accountant's tables",
-        )  # fmt: skip
+            name=f"{data.name}: fit, median",
+            value=round(runs.seconds, 3),
+            unit="s",
+            goal="< 1",
+            met=runs.seconds < 1,
+            seeds=SEEDS,
+            reason="the accountant remembers a budget; the first fit of a study takes about 0.3 s more",
+        )
         if data.name in PEER_SETS:
             yield from peer_figures(data, runs.seconds)
 

@@ -1,4 +1,4 @@
-"""The road from a domain to a model in three rounds; whoever drives it fetches noisy counts and sends them in.
+"""The road from a domain to a model in a few rounds; whoever drives it fetches noisy counts and sends them in.
 
     road = grow(domain, plan(domain, epsilon=1.0, delta=1e-6, structure="summed"))
     ask = next(road)
@@ -49,6 +49,9 @@ PAIR_FLOOR = 1.5
 Choose = Callable[[Links, Groups, float], Edges]
 
 
+Name = Literal["histograms", "links", "signs", "pairs"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One round's question.
@@ -57,7 +60,7 @@ class Ask:
         sigma: Standard deviation of the noise of one entry: `noise_multiplier` x `workload.l2`.
     """
 
-    name: Literal["histograms", "links", "pairs"]
+    name: Name
     workload: Workload
     noise_multiplier: float
 
@@ -92,7 +95,8 @@ def grow(
     bins = int(np.clip(math.sqrt(links.persons / (PAIR_FLOOR * sigma)), 2, PAIR_BINS))
     groups = coarse_groups(domain, links, bins=bins, floor=2 * sigma)
     if plan.structure == "summed":
-        edges = summed_edges(domain, links, second)
+        signed = yield from _round("signs", signs(domain, links), plan.signs)
+        edges = summed_edges(domain, links, signed)
     else:
         edges = choose(links, groups, sigma) if choose is not None else ()
     third = None
@@ -101,9 +105,7 @@ def grow(
     return fit(domain, links, groups=groups, pairs=third, rules=rules)
 
 
-def _round(
-    name: Literal["histograms", "links", "pairs"], workload: Workload, noise_multiplier: float
-) -> Generator[Ask, NDArray[Any], Noisy]:
+def _round(name: Name, workload: Workload, noise_multiplier: float) -> Generator[Ask, NDArray[Any], Noisy]:
     ask = Ask(name=name, workload=workload, noise_multiplier=noise_multiplier)
     values = np.asarray((yield ask), dtype=np.float64)
     if values.shape != (workload.size,) or not np.all(np.isfinite(values)):
@@ -124,7 +126,7 @@ def histograms(domain: Domain) -> Workload:
 
 
 def differences(domain: Domain, first: Noisy, plan: Plan) -> Workload:
-    """Round 2: what the label changes in each column, numbers in bins; for a summed structure also signed pairs."""
+    """Round 2: what the label changes in each column, numbers in bins."""
     persons = person_count(first)
     cells = cell_counts(domain, first)
     sigma = plan.links * math.sqrt(domain.features)
@@ -136,8 +138,6 @@ def differences(domain: Domain, first: Noisy, plan: Plan) -> Workload:
     groups = (*found, (0, 1))
     queries = [query_beside_label(domain, groups, column) for column in range(domain.features)]
     queries.extend(Query(cells=(column,)) for column in numbers(domain))
-    if plan.structure == "summed" and math.isfinite(plan.pairs):
-        queries.extend(pair_queries(domain))
     return Workload(domain=domain, groups=groups, sides=all_sides(domain, groups, cells), queries=tuple(queries))
 
 
@@ -146,8 +146,16 @@ def numbers(domain: Domain) -> tuple[int, ...]:
     return tuple(position for position, column in enumerate(domain.columns) if column.kind != "nominal")
 
 
+def signs(domain: Domain, links: Links) -> Workload:
+    """Round 3 where many sites sum: one number for each pair of features, how their two sides go together."""
+    groups = whole(domain)
+    return Workload(
+        domain=domain, groups=groups, sides=all_sides(domain, groups, links.cells), queries=pair_queries(domain)
+    )
+
+
 def pairs(domain: Domain, groups: Groups, edges: Edges) -> Workload:
-    """Round 3: the two-way table of each chosen pair of features, in coarse groups."""
+    """Last round: the two-way table of each chosen pair of features, in coarse groups."""
     queries = tuple(query_pair(groups, left, right) for left, right in edges)
     return Workload(domain=domain, groups=groups, sides=all_sides(domain, groups), queries=queries)
 

@@ -1,4 +1,4 @@
-"""How one budget is spent: three rounds of noisy counts, and a choice of structure between the last two."""
+"""How one budget is spent: rounds of noisy counts, and a choice of pairs before the last one."""
 
 import math
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Plan:
 
     Attributes:
         structure: `chosen` by the exponential mechanism (one table at hand), or `summed` signed pairs (many sites).
-        histograms, links, pairs: Noise multiplier of each round.
+        histograms, links, signs, pairs: Noise multiplier of each round; infinite where there is none.
         choice: Pure epsilon of one choice of an edge; 0 where there is none.
         choices: How many are paid for.
     """
@@ -45,6 +45,7 @@ class Plan:
     delta: float
     histograms: float
     links: float
+    signs: float
     pairs: float
     choice: float
     choices: int
@@ -54,11 +55,8 @@ class Plan:
         """The Gaussian releases that the claim names."""
         rounds = (
             ("persons, label, and a histogram of each column", self.histograms),
-            (
-                "difference that the label makes to each column"
-                + (", and signed pairs" if self.structure == "summed" else ""),
-                self.links,
-            ),
+            ("difference that the label makes to each column", self.links),
+            ("signed pairs of features, to choose which are counted", self.signs),
             ("pairs of features", self.pairs),
         )
         return tuple(
@@ -99,8 +97,8 @@ def plan(domain: Domain, *, epsilon: float, delta: float, structure: Structure, 
         "links": (features + numbers) * weights.link,
         "pairs": edges * weights.pair,
     }
-    if structure == "summed" and edges:
-        parts["links"] += sum(parts.values()) * weights.structure / (1 - weights.structure)
+    summed = structure == "summed" and edges > 0
+    parts["signs"] = sum(parts.values()) * weights.structure / (1 - weights.structure) if summed else 0.0
     whole = sum(parts.values())
     multipliers = {
         name: total * math.sqrt(whole / part) * (1 + 1e-12) if part > 0 else math.inf for name, part in parts.items()

@@ -4,12 +4,11 @@ import math
 
 from wardgate.records.errors import Invalid
 
-HOPELESS = 800.0
-"""Persons x epsilon below which models trained on a corpus of about 20 features rank patients hardly better than
-chance in some runs (benchmarks/synth.py)."""
+HOPELESS = 500.0
+"""Persons x epsilon below which single runs on about 20 features lose 0.05 of AUROC and more (benchmarks/synth.py)."""
 
 WEAK = 2_500.0
-"""Persons x epsilon below which they lose more than about 0.02 of AUROC."""
+"""Persons x epsilon below which runs differ from each other by more than they lose."""
 
 
 def recommendation(persons: int, epsilon: float) -> str:
@@ -26,7 +25,7 @@ def recommendation(persons: int, epsilon: float) -> str:
     if signal < HOPELESS:
         return (
             f"Hopeless: {persons} persons at epsilon {epsilon:g}. The noise is as large as most counts, and a model "
-            "trained on such a corpus may be useless. Take part in the joint corpus or in federation instead."
+            "trained on such a corpus may teach little. Take part in the joint corpus or in federation instead."
         )
     if signal < WEAK:
         return (
