@@ -21,19 +21,23 @@ def write_corpus(table: pl.DataFrame, *, study_sha256: str) -> bytes:
 
 
 def read_corpus(data: bytes) -> pl.DataFrame:
-    """Read a corpus.
+    """Read a corpus. Polars sees the plain columns alone: what a stranger wrote around them could stop it.
 
     Raises:
-        Broken: not Parquet, or not marked as synthetic.
+        Broken: not Parquet, not marked as synthetic, or not a table of plain columns.
     """
     try:
         arrow = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowInvalid, pa.ArrowIOError, OSError) as error:
+        arrow.validate(full=True)
+        plain = pa.Table.from_arrays(arrow.columns, names=arrow.column_names)
+        metadata = arrow.schema.metadata or {}
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise Broken("not a readable Parquet corpus") from error
-    metadata = arrow.schema.metadata or {}
     if metadata.get(b"wardgate") != LABEL_TEXT.encode():
         raise Broken(f"the file is not marked '{LABEL_TEXT}'; it is not a corpus")
-    frame = pl.from_arrow(arrow)
+    if any(pa.types.is_nested(kind) for kind in plain.schema.types):
+        raise Broken("the corpus holds nested columns; expected one value in each cell")
+    frame = pl.from_arrow(plain)
     if not isinstance(frame, pl.DataFrame):
         raise Broken("the corpus is not a table")
     return frame

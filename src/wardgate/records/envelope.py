@@ -98,7 +98,7 @@ def unseal(envelope: bytes, *, keys: Sequence[bytes]) -> Statement:
                 "signatures": [{"keyid": key_id, "sig": base64.b64encode(sig).decode()}],
             }
         )
-    except (ValueError, KeyError, TypeError, binascii.Error, Invalid) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error, Invalid) as error:
         raise Broken("not a signed envelope: its form is damaged") from error
     if canonical_form != envelope:
         raise Broken("not a signed envelope: the bytes are not canonical, so something was altered")
@@ -126,7 +126,7 @@ def _read(payload: bytes, key_id: str) -> Statement:
             subjects=tuple((item["name"], item["digest"]["sha256"]) for item in inner["subject"]),
             key_id=key_id,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, Invalid) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Invalid) as error:
         raise Broken("the signed statement is damaged") from error
 
 

@@ -128,7 +128,10 @@ def open_question(envelope: bytes, *, hub_key: bytes) -> Question:
     statement = unseal(envelope, keys=(hub_key,))
     if statement.predicate_type != QUESTION:
         raise Broken(f"expected a question, found {statement.predicate_type}")
-    return Question.from_plain(statement.predicate)
+    try:
+        return Question.from_plain(statement.predicate)
+    except Invalid as error:
+        raise Broken(f"the hub signed a question that is none: {error}") from error
 
 
 @lru_cache(maxsize=2048)
@@ -141,7 +144,10 @@ def open_answer(envelope: bytes, *, site_key: bytes) -> Answer:
     statement = unseal(envelope, keys=(site_key,))
     if statement.predicate_type != ANSWER:
         raise Broken(f"expected an answer, found {statement.predicate_type}")
-    return Answer.from_plain(statement.predicate)
+    try:
+        return Answer.from_plain(statement.predicate)
+    except Invalid as error:
+        raise Broken(f"a site signed an answer that is none: {error}") from error
 
 
 class RosterEntry(Record):
@@ -169,7 +175,7 @@ def read_roster(data: bytes) -> Mapping[str, RosterEntry]:
     """
     try:
         entries = Roster.from_plain(json.loads(data)).entries
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid("the roster is not JSON") from error
     found = {entry.site: entry for entry in entries}
     if len(found) != len(entries):

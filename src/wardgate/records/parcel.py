@@ -1,5 +1,6 @@
 """What travels: one signed envelope and the raw bytes it speaks of, content-addressed."""
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ class Parcel:
 
 def pack_vector(name: str, vector: NDArray[np.generic]) -> tuple[VectorRef, bytes]:
     """Return the signed reference and the raw little-endian bytes of a vector."""
-    little = np.ascontiguousarray(vector, dtype=vector.dtype.newbyteorder("<"))
+    little = np.asarray(vector, dtype=vector.dtype.newbyteorder("<"), order="C")
     data = little.tobytes()
     return VectorRef(name=name, sha256=sha256(data), dtype=little.dtype.str, shape=tuple(little.shape)), data
 
@@ -86,7 +87,7 @@ def unpack_vector(ref: VectorRef, data: bytes) -> NDArray[np.generic]:
         raise Broken(f"vector '{ref.name}': the bytes do not match the signed digest")
     if ref.dtype not in ("<f8", "<u8", "<i8", "|u1"):
         raise Broken(f"vector '{ref.name}': unexpected dtype {ref.dtype}")
-    count = int(np.prod(ref.shape)) if ref.shape else 1
-    if len(data) != count * np.dtype(ref.dtype).itemsize:
+    count = math.prod(ref.shape)
+    if min(ref.shape, default=0) < 0 or len(data) != count * np.dtype(ref.dtype).itemsize:
         raise Broken(f"vector '{ref.name}': the bytes do not match the signed shape")
     return np.frombuffer(data, dtype=ref.dtype).reshape(ref.shape)
