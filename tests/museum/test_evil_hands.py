@@ -383,7 +383,16 @@ def test_evidence_that_does_not_fit_the_question_is_refused(forger) -> None:
 
     forger.change(SITE, forger.find(SITE, says("newton")), more_persons)
     forger.sign_hub()
-    assert "the evidence states sum.persons = 90000.0, the question makes it" in broken(forger.root)
+    assert "the evidence states sum.persons = 90000.0, question and answer make it" in broken(forger.root)
+
+
+def test_a_figure_with_more_digits_than_the_evidence_admits_is_refused(forger) -> None:
+    def sharpen(said: dict[str, Any]) -> None:
+        said["statement"]["figures"]["0"] = "0.123456"
+
+    forger.change(SITE, forger.find(SITE, says("associations")), sharpen)
+    forger.sign_hub()
+    assert "the evidence states sited.unrounded = 0.0, question and answer make it 1" in broken(forger.root)
 
 
 def test_a_locked_test_opened_more_often_than_allowed_is_refused(forger) -> None:

@@ -1,9 +1,9 @@
 """What a question may say: the roster as the sites signed it, and a sum's terms as everybody can work them out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from wardgate.hub import layout
-from wardgate.records.bands import at_most
+from wardgate.records.bands import at_least, at_most
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken
 from wardgate.records.messages import Answer, Question, RosterEntry
@@ -62,6 +62,47 @@ def check_terms(question: Question, *, study: Study, keys: Mapping[str, bytes], 
     persons = sum(at_most(bands[site]) for site in terms.roster)
     if terms.persons != persons:
         raise Broken(f"the sum is planned for {terms.persons} persons, its sites signed bands of at most {persons}")
+
+
+def persons_of(question: Question, *, study: Study, bands: Mapping[str, str]) -> int:
+    """Return how many persons at least a sum touches: the lower ends of its sites' bands, times the split's share.
+
+    Raises:
+        Broken: a sum over no split.
+    """
+    if question.sum is None:
+        return 0
+    if question.split == "none":
+        raise Broken("a sum over no split")
+    share: float = getattr(study.splits, question.split)
+    return int(sum(at_least(bands.get(site, "<11")) for site in question.sum.roster) * share)
+
+
+def unanswered(
+    question: Question, outcomes: Mapping[str, str], *, opened: bool, taking_part: Collection[str], study: Study
+) -> str:
+    """Say what is missing after a question, or nothing. A sum may stay closed only where a site refused.
+
+    Args:
+        outcomes: Of each answer, by site.
+        opened: Whether the hub opened the sum.
+        taking_part: Sites that agreed to the study.
+    """
+    expected: set[str] = set()
+    if question.sum is not None:
+        expected = set(question.sum.roster)
+    elif question.computation == "review":
+        expected = set(study.sites)
+    elif question.computation in ("associations", "close") or question.parameters.get("pass") == 1:
+        expected = set(taking_part)
+    missing = expected - set(outcomes)
+    if missing:
+        return f"{len(missing)} sites that were asked did not answer, first '{min(missing)}'"
+    if not outcomes:
+        return "nobody answered"
+    if question.sum is not None and not opened and set(outcomes.values()) == {"released"}:
+        return "every site answered, but the hub's record of the sum is missing"
+    return ""
 
 
 def coin_of(study_sha256: str, keys: Mapping[str, bytes]) -> str:

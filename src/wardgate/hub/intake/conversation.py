@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from wardgate.hub import layout
 from wardgate.hub.intake.admit import admit
-from wardgate.hub.intake.asked import check_roster, check_terms, introduction
+from wardgate.hub.intake.asked import check_roster, check_terms, introduction, persons_of, unanswered
 from wardgate.hub.intake.evidence import check_evidence
 from wardgate.hub.intake.reading import Folder
 from wardgate.hub.intake.recount import Opened, recount
@@ -19,18 +19,29 @@ from wardgate.hub.intake.vectors import Vectors
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.envelope import Statement, unseal
 from wardgate.records.errors import Broken
-from wardgate.records.messages import ANSWER, QUESTION, SUM, Answer, OpenedSum, Question, RosterEntry, read_roster
+from wardgate.records.messages import (
+    ANSWER,
+    QUESTION,
+    SUM,
+    Answer,
+    OpenedSum,
+    Question,
+    RosterEntry,
+    open_answer,
+    read_roster,
+)
 from wardgate.records.parcel import Parcel, VectorRef
 from wardgate.records.study import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A question that the hub signed, and the bytes that went with it."""
+    """A question that the hub signed, the bytes that went with it, and the persons at least whom its sum touches."""
 
     question: Question
     sha256: str
     bytes: int
+    persons: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +131,7 @@ class _Walk:
             self.folder.find(layout.records_path(party), f"ends before a record that the hub's log names ({where})")
             return False
         try:
-            statement = unseal(line, keys=(self.folder.keys[party],))
+            statement = _opened(line, party, self.folder.keys[party])
             if sha256(line) != digest:
                 raise Broken(f"is not the record that the hub's log names here ({where}): removed, added or moved")
         except Broken as error:
@@ -139,7 +150,14 @@ class _Walk:
                 )
         self.vectors.end()
         for asked in self.talk.asked.values():
-            problem = self._unanswered(asked)
+            outcomes = {site: one.answer.outcome for site, one in self.talk.given[asked.sha256].items()}
+            problem = unanswered(
+                asked.question,
+                outcomes,
+                opened=asked.sha256 not in self.closed,
+                taking_part=self.introduced.keys(),
+                study=self.study,
+            )
             if problem:
                 self.folder.find(f"question {asked.question.number} ({asked.question.computation})", problem)
 
@@ -156,7 +174,7 @@ class _Walk:
         if event == "question":
             self._question(Question.from_plain(statement.predicate), line, blobs)
         elif event == "answer":
-            self._answer(statement, line, refs, blobs, party)
+            self._answer(line, refs, blobs, party)
         else:
             self._sum(OpenedSum.from_plain(statement.predicate), blobs)
 
@@ -168,8 +186,9 @@ class _Walk:
     def _question(self, question: Question, line: bytes, blobs: list[bytes | None]) -> None:
         number = len(self.talk.asked) + 1
         digest, size = sha256(line), len(line) + sum(layout.size_of(ref) for ref in question.vectors)
+        persons = persons_of(question, study=self.study, bands=self.bands)
         # Kept before it is checked: an answer to a question that does not hold is still an answer to it.
-        self.talk.asked[digest] = Asked(question=question, sha256=digest, bytes=size)
+        self.talk.asked[digest] = Asked(question=question, sha256=digest, bytes=size, persons=persons)
         self.talk.given[digest] = {}
         self.folder.count("questions")
         if question.number != number:
@@ -188,10 +207,8 @@ class _Walk:
             self.rosters.add(question.vectors[0].sha256)
             check_roster(read_roster(blobs[0]), self.introduced)
 
-    def _answer(
-        self, statement: Statement, line: bytes, refs: tuple[VectorRef, ...], blobs: list[bytes | None], site: str
-    ) -> None:
-        answer = Answer.from_plain(statement.predicate)
+    def _answer(self, line: bytes, refs: tuple[VectorRef, ...], blobs: list[bytes | None], site: str) -> None:
+        answer = open_answer(line, site_key=self.folder.keys[site])
         asked = self.talk.asked.get(answer.question_sha256)
         if asked is None:
             raise Broken("answers a question that the hub did not sign before it")
@@ -206,7 +223,7 @@ class _Walk:
         if entry is not None and site not in self.introduced:
             self.introduced[site] = entry
         self.folder.count("answers")
-        check_evidence(answer, asked.question, study=self.study, bands=self.bands)
+        check_evidence(answer, asked.question, persons=asked.persons, step=self.study.gate.small_cells.rounding)
         present = [blob for blob in blobs if blob is not None]
         if len(present) != len(blobs):
             return
@@ -244,27 +261,16 @@ class _Walk:
         )
         self.folder.count("sums, recomputed from the masked answers")
 
-    def _unanswered(self, asked: Asked) -> str:
-        """Say what is missing after a question, or nothing. A sum that stayed closed is one that a site refused."""
-        question, given = asked.question, self.talk.given[asked.sha256]
-        expected: set[str] = set()
-        if question.sum is not None:
-            expected = set(question.sum.roster)
-        elif question.computation == "review":
-            expected = set(self.study.sites)
-        elif question.computation in ("associations", "close") or question.parameters.get("pass") == 1:
-            expected = set(self.introduced)
-        missing = expected - set(given)
-        if missing or not given:
-            return (
-                f"{len(missing) or 1} sites that were asked did not answer, first '{min(missing, default='unknown')}'"
-            )
-        if asked.sha256 in self.closed and all(one.answer.outcome == "released" for one in given.values()):
-            return "every site answered, but the hub's record of the sum is missing"
-        return ""
-
 
 EVENTS = {("question", QUESTION), ("answer", ANSWER), ("sum", SUM)}
+
+
+def _opened(line: bytes, party: str, key: bytes) -> Statement:
+    """Verify a record. A site's is opened as an answer, which is remembered: it is needed again to admit it."""
+    if party == layout.HUB:
+        return unseal(line, keys=(key,))
+    open_answer(line, site_key=key)
+    return layout.peek(line)
 
 
 def _masked(answer: Answer) -> VectorRef:

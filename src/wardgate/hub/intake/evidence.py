@@ -1,11 +1,9 @@
 """Does evidence speak of what was asked? The policy judges evidence; here it is held against the question."""
 
-from collections.abc import Mapping
-
-from wardgate.records.bands import at_least
+from wardgate.measures.disclosure import unrounded
+from wardgate.records.canonical import number_of
 from wardgate.records.errors import Broken
 from wardgate.records.messages import Answer, Question
-from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence
 
 KINDS = {
@@ -19,8 +17,12 @@ KINDS = {
 """What may leave as an answer to each question that asks for no sum."""
 
 
-def check_evidence(answer: Answer, question: Question, *, study: Study, bands: Mapping[str, str]) -> None:
+def check_evidence(answer: Answer, question: Question, *, persons: int, step: float) -> None:
     """Check the parts of an answer's evidence that anybody can count.
+
+    Args:
+        persons: Persons at least whom the question touches, by what its sites signed.
+        step: To which the policy rounds one site's own figures.
 
     Raises:
         Broken: the noise was a test's, or kind, sites, numbers, persons or noise are not those of the question.
@@ -33,20 +35,18 @@ def check_evidence(answer: Answer, question: Question, *, study: Study, bands: M
     if evidence.kind != kind:
         raise Broken(f"the evidence is of kind '{evidence.kind}', the question asks for '{kind}'")
     terms = question.sum
-    if terms is None:
-        return
-    if question.split == "none":
-        raise Broken("a sum over no split")
-    share = getattr(study.splits, question.split)
-    expected = {
-        "sum.sites": len(terms.roster),
-        "sum.numbers": terms.entries,
-        "sum.persons": int(sum(at_least(bands.get(site, "<11")) for site in terms.roster) * share),
-    }
+    expected: dict[str, float] = {}
+    if terms is not None:
+        expected = {"sum.sites": len(terms.roster), "sum.numbers": terms.entries, "sum.persons": persons}
+    elif kind == "sited":
+        figures = [number_of(text) for text in answer.statement["figures"].values()]
+        expected = {"sited.unrounded": unrounded(figures, step=step).value}
     measured = {one.name: one.value for one in evidence.measured}
     for name, value in expected.items():
         if measured.get(name) != value:
-            raise Broken(f"the evidence states {name} = {measured.get(name)}, the question makes it {value}")
+            raise Broken(f"the evidence states {name} = {measured.get(name)}, question and answer make it {value}")
+    if terms is None:
+        return
     stated = [(event.noise_multiplier, event.count) for event in evidence.claim.gaussian]
     wanted = [] if terms.noise_multiplier is None else [(terms.noise_multiplier, 1)]
     if stated != wanted or (evidence.claim.kind == "exact") != (terms.noise_multiplier is None):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from wardgate import __version__
 from wardgate.hub import layout
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.envelope import Statement, unseal
@@ -226,13 +227,45 @@ def read_study(folder: Folder) -> Study | None:
         folder.count("locked study")
     with folder.at(layout.STUDY_TEXT):
         text = parse(folder.read(layout.STUDY_TEXT).decode(), name=layout.STUDY_TEXT)
-        if study is not None and text.to_bytes() != study.to_bytes():
+        if study is not None and not _says(text, study, ours=_version(folder) == __version__):
             raise Broken("says something else than the locked study")
     if study is not None:
         strangers = set(study.sites) ^ (set(folder.keys) - {layout.HUB})
         if folder.keys and strangers:
             folder.find(layout.ROSTER, f"does not hold the study's sites: '{min(strangers)}' is in one of them only")
     return study
+
+
+def _version(folder: Folder) -> str:
+    """Return the version that wrote the run, and note where it is not this one."""
+    try:
+        version = str(json.loads(folder.read(layout.RESULTS))["wardgate_version"])
+    except (Broken, *MISSHAPEN):
+        return __version__
+    if version != __version__:
+        note = (
+            f"written by version {version}, checked by {__version__}: what has changed since (defaults of a study,"
+            " rules of the policy, the report's layout) may show as broken or is left out"
+        )
+        if note not in folder.notes:
+            folder.notes.append(note)
+    return version
+
+
+def _says(text: Study, locked: Study, *, ours: bool) -> bool:
+    """Whether a study's text says what was locked; of another version's text, whether all that it spells out does."""
+    if ours:
+        return text.to_bytes() == locked.to_bytes()
+    stated = text.model_dump(mode="json", exclude_unset=True, exclude_none=True, by_alias=True)
+    return _within(stated, locked.plain())
+
+
+def _within(part: Any, whole: Any) -> bool:
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and _within(value, whole[name]) for name, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(map(_within, part, whole))
+    return bool(part == whole)
 
 
 def _canonical(data: bytes) -> Any:

@@ -93,9 +93,15 @@ def check_results(folder: Folder, results: Results, talk: Conversation, study: S
     for site in results.sites:
         with folder.at(f"{where}, {site.id}"):
             _check_site(site, talk.answers.get(site.id, []), study)
-    out = sum(one.bytes for given in talk.answers.values() for one in given)
-    if results.bytes_moved.get("all_out") != out:
-        folder.find(where, f"bytes_moved.all_out: found {results.bytes_moved.get('all_out')}, the records hold {out}")
+    given = [one for answers in talk.answers.values() for one in answers]
+    moved = {
+        "out of all hospitals": sum(one.bytes for one in given),
+        "into all hospitals": sum(one.asked.bytes for one in given),
+    }
+    for name, number in moved.items():
+        if results.bytes_moved.get(name) != number:
+            stated = results.bytes_moved.get(name)
+            folder.find(where, f"bytes_moved, {name}: found {stated}, the records hold {number}")
     for approach in results.approaches:
         with folder.at(f"{where}, approach '{approach.name}'"):
             _check_overall(approach, talk, study)
