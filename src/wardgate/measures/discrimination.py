@@ -32,7 +32,9 @@ def auroc_of_counts(events: Counts, non_events: Counts, *, level: float = 0.95, 
     variance = float(np.sum(events * (per_event - value) ** 2) / (m - 1) / m)
     variance += float(np.sum(non_events * (per_non_event - value) ** 2) / (n - 1) / n)
     low, high = _logit_interval(value, variance, m, n, level)
-    return Measured(name=name, value=value, low=low, high=high, level=level, n=(round(m), round(n)))
+    return Measured(
+        name=name, value=value, low=min(low, value), high=max(high, value), level=level, n=(round(m), round(n))
+    )
 
 
 def _logit_interval(value: float, variance: float, m: float, n: float, level: float) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def design_columns(features: Sequence[Feature]) -> tuple[Column, ...]:
 
 def scaled(feature: Feature, values: pl.Series) -> Matrix:
     """Map a numeric feature to [-1, 1] by its range, clipped; missing becomes NaN. Booleans stay 0/1."""
-    array: Matrix = values.cast(pl.Float64).to_numpy().astype(np.float64)
+    array: Matrix = _cast(values, pl.Float64()).to_numpy().astype(np.float64)
     if feature.type == "boolean":
         return np.asarray(np.clip(array, 0.0, 1.0))
     if feature.range is None:
@@ -70,7 +70,7 @@ def design_matrix(features: Sequence[Feature], table: pl.DataFrame) -> Matrix:
         of their range (0) beside their missing indicator.
 
     Raises:
-        Invalid: a feature has no column, or a category is not one of the study's values.
+        Invalid: a feature has no column, or a column holds something else than the study says.
     """
     n = table.height
     parts: list[Matrix] = [np.ones(n)]
@@ -81,7 +81,7 @@ def design_matrix(features: Sequence[Feature], table: pl.DataFrame) -> Matrix:
         null = series.is_null().to_numpy()
         if feature.type == "category":
             known = feature.values or ()
-            text = series.cast(pl.String)
+            text = _cast(series, pl.String())
             if not bool(text.drop_nulls().is_in(list(known)).all()):
                 raise Invalid(f"column '{feature.name}' holds a category that the study does not name")
             for value in known[1:]:
@@ -103,7 +103,18 @@ def labels(table: pl.DataFrame) -> NDArray[np.int8]:
     """
     if LABEL not in table.columns:
         raise Invalid("the table has no label")
-    series = table[LABEL]
-    if series.null_count() or not bool(series.is_in([0, 1]).all()):
+    series = _cast(table[LABEL], pl.Float64())
+    if series.null_count() or not bool(series.is_in([0.0, 1.0]).all()):
         raise Invalid("the label must be 0 or 1 in every row")
     return series.cast(pl.Int8).to_numpy()
+
+
+def _cast(series: pl.Series, kind: pl.DataType) -> pl.Series:
+    """Return the column as numbers or text; a message never quotes what could not be read."""
+    found = series.dtype
+    if not found.is_nested():
+        try:
+            return series.cast(kind)
+        except pl.exceptions.PolarsError:
+            pass
+    raise Invalid(f"column '{series.name}' holds {found.base_type()}, which cannot be read as {kind}")
