@@ -504,6 +504,19 @@ def test_a_better_auroc_in_the_results_is_refused(forger) -> None:
     assert "results.json, approach 'federated': auroc: found" in broken(forger.root)
 
 
+def test_a_study_that_was_not_accepted_and_is_called_so_is_refused(forger) -> None:
+    def turn(plain: dict[str, Any]) -> None:
+        plain["accepted"] = not plain["accepted"]
+
+    changed_results(forger, turn)
+    assert "results.json: accepted: found" in broken(forger.root)
+
+
+def test_another_question_in_the_report_is_refused(forger) -> None:
+    changed_results(forger, lambda plain: plain.update(question="Is everything well?"))
+    assert "results.json: question: found Is everything well?" in broken(forger.root)
+
+
 def test_a_better_figure_of_one_hospital_is_refused(forger) -> None:
     def flatter(plain: dict[str, Any]) -> None:
         approach = next(one for one in plain["approaches"] if one["name"] == "federated")

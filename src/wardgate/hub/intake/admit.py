@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wardgate.hub.intake.evidence import check_kind
 from wardgate.policy.decision import decide
 from wardgate.records.canonical import sha256
 from wardgate.records.envelope import unseal
@@ -58,8 +59,8 @@ def admit(
 ) -> Admitted:
     """Return a verified answer.
 
-    Checked: the site's signature; study, question, site and computation; every blob's digest; that the policy
-    decides the same on the same evidence; that nothing but refusals comes without a passing verdict; and that a
+    Checked: the site's signature; study, question, site and computation; every blob's digest; that the evidence is
+    of the kind that the question asks for, and that the policy decides the same on it; that nothing but refusals comes without a passing verdict; and that a
     released corpus carries a certificate of the same site, verdict and bytes.
 
     Raises:
@@ -81,6 +82,8 @@ def admit(
         if sha256(blob) != ref.sha256:
             raise Broken(f"{site}: blob '{ref.name}' does not match its signed digest")
     admitted = Admitted(envelope=parcel.envelope, answer=answer, blobs=parcel.blobs)
+    if answer.evidence is not None:
+        check_kind(answer.evidence, question)
     _decide_again(admitted, study, unsafe_accept_test_noise)
     if answer.computation == "corpus" and answer.evidence is not None:
         _check_certificate(admitted, key)

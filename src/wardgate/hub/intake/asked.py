@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 
 from wardgate.hub import layout
 from wardgate.records.bands import at_least, at_most
-from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken
 from wardgate.records.messages import Answer, Question, RosterEntry
 from wardgate.records.study import Study
+from wardgate.sums.graph import study_coin
 
 
 def introduction(answer: Answer, *, envelope_sha256: str, key: bytes) -> RosterEntry | None:
@@ -59,6 +59,8 @@ def check_terms(question: Question, *, study: Study, keys: Mapping[str, bytes], 
         raise Broken(f"a sum needs a sorted roster of at least {study.gate.min_sites_in_sum} different sites")
     if terms.coin != coin_of(question.study_sha256, keys):
         raise Broken("the coin of the sum is not the one that study and keys give")
+    if terms.noise_multiplier is not None and terms.tolerated < len(terms.roster) // 3:
+        raise Broken(f"the noise of the sum would fail with {terms.tolerated + 1} colluding sites")
     persons = sum(at_most(bands[site]) for site in terms.roster)
     if terms.persons != persons:
         raise Broken(f"the sum is planned for {terms.persons} persons, its sites signed bands of at most {persons}")
@@ -107,5 +109,4 @@ def unanswered(
 
 def coin_of(study_sha256: str, keys: Mapping[str, bytes]) -> str:
     """Return the public randomness of a study: fixed by it and all sites' long-term keys."""
-    sites = sorted(site for site in keys if site != layout.HUB)
-    return sha256(f"{study_sha256};{''.join(f'{site}:{keys[site].hex()};' for site in sites)}".encode())
+    return study_coin(study_sha256, {site: key for site, key in keys.items() if site != layout.HUB})

@@ -197,6 +197,8 @@ class _Walk:
             self._roster(question, blobs)
         if question.sum is not None:
             self.closed.add(digest)
+            if question.sum.roster_sha256 not in self.rosters:
+                raise Broken("a sum under a roster that no question before it introduced")
             check_terms(question, study=self.study, keys=self.folder.keys, bands=self.bands)
 
     def _roster(self, question: Question, blobs: list[bytes | None]) -> None:

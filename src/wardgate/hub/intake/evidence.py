@@ -31,14 +31,12 @@ def check_evidence(answer: Answer, question: Question, *, persons: int, step: fl
     if evidence is None:
         return
     check_noise_source(evidence)
-    kind = "summed" if question.sum is not None else KINDS.get(question.computation, "nothing")
-    if evidence.kind != kind:
-        raise Broken(f"the evidence is of kind '{evidence.kind}', the question asks for '{kind}'")
+    check_kind(evidence, question)
     terms = question.sum
     expected: dict[str, float] = {}
     if terms is not None:
         expected = {"sum.sites": len(terms.roster), "sum.numbers": terms.entries, "sum.persons": persons}
-    elif kind == "sited":
+    elif evidence.kind == "sited":
         figures = [number_of(text) for text in answer.statement["figures"].values()]
         expected = {"sited.unrounded": unrounded(figures, step=step).value}
     measured = {one.name: one.value for one in evidence.measured}
@@ -51,6 +49,17 @@ def check_evidence(answer: Answer, question: Question, *, persons: int, step: fl
     wanted = [] if terms.noise_multiplier is None else [(terms.noise_multiplier, 1)]
     if stated != wanted or (evidence.claim.kind == "exact") != (terms.noise_multiplier is None):
         raise Broken("the evidence claims other noise than the question asks for")
+
+
+def check_kind(evidence: Evidence, question: Question) -> None:
+    """Hold the kind of an answer's evidence against the question; each kind has rules of its own.
+
+    Raises:
+        Broken: it is of another kind, so that gentler rules would have judged it.
+    """
+    kind = "summed" if question.sum is not None else KINDS.get(question.computation, "nothing")
+    if evidence.kind != kind:
+        raise Broken(f"the evidence is of kind '{evidence.kind}', the question asks for '{kind}'")
 
 
 def check_noise_source(evidence: Evidence) -> None:

@@ -62,12 +62,6 @@ class Folder:
             raise Broken("the file is missing")
         return target.read_bytes()
 
-    def intact(self, path: str) -> bool:
-        """Whether a file is there with the bytes that the manifest names."""
-        entry = self.entries.get(path)
-        target = self.root / path
-        return entry is not None and target.is_file() and sha256(target.read_bytes()) == entry.sha256
-
     def find(self, where: str, what: str) -> None:
         """Note that something does not hold."""
         finding = Finding(where=where, what=what)

@@ -1,23 +1,20 @@
 """What people are shown, against the evidence: results.json figure by figure where they stem from one record."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from wardgate import __version__
 from wardgate.hub import layout
+from wardgate.hub.intake.approaches import check_acceptance, check_approach, final_test
 from wardgate.hub.intake.conversation import Answered, Conversation
 from wardgate.hub.intake.reading import Folder
 from wardgate.hub.pooling.definitions import judge
-from wardgate.hub.pooling.score_bins import Grid, read_bins
 from wardgate.papers.report import render
 from wardgate.policy.decision import decide
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Broken
-from wardgate.records.results import Approach, Results, Site
+from wardgate.records.results import Results, Site
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
-
-CLOSE = 1e-9
-"""Figures are recomputed by the same code; another machine may round the last bits otherwise."""
 
 
 def read_results(folder: Folder) -> Results | None:
@@ -58,8 +55,10 @@ def check_report(folder: Folder, results: Results) -> None:
 def mismatched_of(talk: Conversation) -> tuple[str, ...]:
     """Return the sites whose own figures rank their persons backwards, as the definition check names them."""
     named = []
-    for one in _evaluations(talk, "train"):
-        figures = {name: number_of(text) for name, text in one.answer.statement["figures"].items()}
+    for one in (one for given in talk.answers.values() for one in given):
+        if one.answer.computation != "evaluate" or one.asked.question.split != "train":
+            continue
+        figures = {name: number_of(text) for name, text in one.answer.statement.get("figures", {}).items()}
         if "direction.auroc" in figures:
             ends = (figures[f"direction.auroc{end}"] for end in ("", "_low", "_high"))
             if judge(one.answer.site, *ends).named:
@@ -67,22 +66,17 @@ def mismatched_of(talk: Conversation) -> tuple[str, ...]:
     return tuple(named)
 
 
-def _evaluations(talk: Conversation, split: str) -> Iterator[Answered]:
-    for given in talk.answers.values():
-        for one in given:
-            if (
-                one.answer.computation == "evaluate"
-                and one.answer.outcome == "released"
-                and one.asked.question.split == split
-            ):
-                yield one
-
-
 def check_results(folder: Folder, results: Results, talk: Conversation, study: Study) -> None:
     """Check every figure of the results that one record gives directly."""
     where = layout.RESULTS
     expected = {
         "study_id": (results.study_id, study.id),
+        "study_version": (results.study_version, study.version),
+        "title": (results.title, study.title),
+        "question": (results.question, study.question),
+        "label": ((results.label, results.label_meaning), (study.label.name, study.label.meaning)),
+        "features": ([one.name for one in results.features], [one.name for one in study.features]),
+        "profile": (results.profile, study.gate.profile),
         "policy_sha256": (results.policy_sha256, study.gate.fingerprint()),
         "mismatched_sites": (set(results.mismatched_sites), set(mismatched_of(talk))),
         "sites": ([site.id for site in results.sites], list(study.sites)),
@@ -102,12 +96,14 @@ def check_results(folder: Folder, results: Results, talk: Conversation, study: S
         if results.bytes_moved.get(name) != number:
             stated = results.bytes_moved.get(name)
             folder.find(where, f"bytes_moved, {name}: found {stated}, the records hold {number}")
+    folder.count("hospitals in the results", len(results.sites))
+    final = final_test(talk)
     for approach in results.approaches:
         with folder.at(f"{where}, approach '{approach.name}'"):
-            _check_overall(approach, talk, study)
-            _check_sites(approach, talk)
-    folder.count("hospitals in the results", len(results.sites))
-    folder.count("approaches, figures recomputed from the sums", len(results.approaches))
+            check_approach(approach, final, study)
+            folder.count("approaches, figures recomputed from the sums")
+    with folder.at(where):
+        check_acceptance(results, final, study)
 
 
 def _check_site(site: Site, given: list[Answered], study: Study) -> None:
@@ -145,67 +141,6 @@ def _verdicts(given: list[Answered], study: Study) -> Iterator[Verdict]:
         for evidence in (*earlier, one.answer.evidence)[shown:]:
             shown += 1
             yield decide(evidence, study.gate)
-
-
-def _check_overall(approach: Approach, talk: Conversation, study: Study) -> None:
-    """Compare an approach's overall figures with those of its opened score bins on the locked test."""
-    opened = [
-        one
-        for one in talk.opened
-        if one.question.computation == "score_bins"
-        and one.question.split == "locked_test"
-        and one.question.parameters["model"] == approach.name
-    ]
-    if not opened:
-        if approach.auroc is not None:
-            raise Broken("has figures, but no sum on the locked test was opened for it")
-        return
-    given = opened[-1].question.parameters
-    grid = Grid(
-        bins=int(given["bins"]),
-        low=number_of(given["low"]),
-        high=number_of(given["high"]),
-        subgroups=int(given["subgroups"]),
-    )
-    figures, _ = read_bins(opened[-1].total, grid)
-    if min(figures.events, figures.non_events) < study.gate.small_cells.min_count:
-        if approach.auroc is not None:
-            raise Broken("shows figures of fewer persons than the policy allows")
-        return
-    wanted = {
-        "auroc": figures.auroc.value,
-        "auroc_low": figures.auroc.low,
-        "auroc_high": figures.auroc.high,
-        "oe": figures.oe.value,
-        "slope": figures.slope.value,
-    }
-    for name, value in wanted.items():
-        found = getattr(approach, name)
-        if not _near(found, value):
-            raise Broken(f"{name}: found {found}, its opened score bins give {value:.6g}")
-
-
-def _near(found: float | None, value: float) -> bool:
-    finite = abs(value) < float("inf")
-    if found is None or not finite:
-        return found is None and not finite
-    return abs(found - value) <= CLOSE * max(1.0, abs(value))
-
-
-def _check_sites(approach: Approach, talk: Conversation) -> None:
-    """Compare an approach's figures by hospital with what each signed on its locked test."""
-    shown = {figure.id: figure for figure in approach.sites}
-    for one in _evaluations(talk, "locked_test"):
-        figures: Mapping[str, str] = one.answer.statement["figures"]
-        if f"{approach.name}.auroc" not in figures:
-            continue
-        figure = shown.pop(one.answer.site, None)
-        for name in ("auroc", "auroc_low", "auroc_high", "oe"):
-            signed = number_of(figures[f"{approach.name}.{name}"])
-            if figure is None or getattr(figure, name) != signed:
-                raise Broken(f"{one.answer.site}: {name} is not the {signed:g} that the site signed")
-    if shown:
-        raise Broken(f"shows figures of '{min(shown)}', which signed none")
 
 
 def _short(value: object) -> str:

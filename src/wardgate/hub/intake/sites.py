@@ -11,8 +11,9 @@ from wardgate.hub.intake.reading import Folder
 from wardgate.policy.decision import decide
 from wardgate.records.canonical import canonical, number_of
 from wardgate.records.envelope import unseal
-from wardgate.records.errors import Broken
+from wardgate.records.errors import Broken, Refused
 from wardgate.records.log import MerkleLog
+from wardgate.records.opening import check_listed
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence
 
@@ -150,7 +151,10 @@ def _check_openings(given: Sequence[Answered], study: Study, *, said: int) -> No
             if opening is not None:
                 raise Broken(f"question {question.number} opens no locked test, but its answer counts an opening")
             continue
-        models = str(question.parameters["models_sha256"])
+        try:
+            models = check_listed(question)
+        except Refused as refusal:
+            raise Broken(f"question {question.number}: {refusal}") from None
         if opening is None or openings.setdefault(models, opening) != opening:
             raise Broken(
                 f"the answer to question {question.number} counts opening {opening} of the locked test wrongly"
