@@ -20,6 +20,7 @@ from wardgate.records.messages import QUESTION, SUM, Answer, OpenedSum, Question
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
 from wardgate.sums.agreed import agreed_plan
+from wardgate.sums.graph import study_coin
 from wardgate.sums.plan import total
 
 HUB = "hub"
@@ -69,21 +70,23 @@ class Exchange:
     bytes_out: dict[str, int] = field(init=False, default_factory=dict)
     bytes_in: dict[str, int] = field(init=False, default_factory=dict)
     _number: int = field(init=False, default=0)
+    _rosters: list[tuple[frozenset[str], str]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.log = MerkleLog(origin="wardgate/hub")
 
     @property
     def coin(self) -> str:
-        """Public randomness of the mask graph: fixed by the study and all long-term keys, before any exchange key."""
-        keys = "".join(f"{site}:{self.site_keys[site].hex()};" for site in sorted(self.site_keys))
-        return sha256(f"{self.study_sha256};{keys}".encode())
+        """Public randomness of the mask graph."""
+        return study_coin(self.study_sha256, self.site_keys)
 
     def questions(self, ask: Ask) -> dict[str, tuple[Question, Parcel]]:
         """Sign the question of an ask for each of its sites; one and the same where nothing is for one site alone."""
         common = [pack_vector(name, array) for name, array in ask.arrays]
         common += [pack_bytes(name, data) for name, data in ask.blobs]
         terms = self._terms(ask)
+        if ask.computation == "roster":
+            self._rosters.append((frozenset(ask.sites), common[0][0].sha256))
         if not ask.site_blobs:
             signed = self._question(ask, common, terms)
             return dict.fromkeys(ask.sites, signed)
@@ -108,6 +111,7 @@ class Exchange:
             noise_multiplier=ask.noise_multiplier,
             tolerated=len(ask.sites) // 3 if ask.noise_multiplier is not None else 0,
             coin=self.coin,
+            roster_sha256=next((digest for sites, digest in reversed(self._rosters) if sites >= set(ask.sites)), None),
         )
 
     def _question(

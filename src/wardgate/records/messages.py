@@ -37,6 +37,8 @@ class SumTerms(Record):
         noise_multiplier: Noise over the L2 bound of one person; absent for an exact sum.
         tolerated: Sites that may collude without weakening the promised noise.
         coin: Public randomness that draws who shares masks with whom, in hexadecimal.
+        roster_sha256: Digest of the roster that introduced the sites. All sites mask under one question, so no two
+            of them can have been told different things of a third.
     """
 
     roster: tuple[Name, ...]
@@ -45,6 +47,7 @@ class SumTerms(Record):
     noise_multiplier: Number | None = None
     tolerated: int = 0
     coin: Digest
+    roster_sha256: Digest | None = None
 
 
 class Question(Record):

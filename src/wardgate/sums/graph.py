@@ -1,7 +1,7 @@
 """Who shares masks with whom."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from wardgate.records.errors import Invalid
@@ -12,6 +12,16 @@ DEGREE = 32
 the coin, the honest sites fall apart only if two runs of 16 neighbouring colluders cut the circle: at most
 n^2/2 x g^32, which is 6e-11 for 464 sites and a third, 3e-5 for a half (docs/secure-sum.md)."""
 MIN_COIN_BYTES = 16
+
+
+def study_coin(study_sha256: str, keys: Mapping[str, bytes]) -> str:
+    """Return the public coin of a study: fixed by it and all sites' long-term keys, before any exchange key.
+
+    Args:
+        keys: Long-term public key of every site of the study.
+    """
+    listed = "".join(f"{site}:{keys[site].hex()};" for site in sorted(keys))
+    return hashlib.sha256(f"{study_sha256};{listed}".encode()).hexdigest()
 
 
 @lru_cache(maxsize=64)

@@ -60,8 +60,9 @@ def admit(
     """Return a verified answer.
 
     Checked: the site's signature; study, question, site and computation; every blob's digest; that the evidence is
-    of the kind that the question asks for, and that the policy decides the same on it; that nothing but refusals comes without a passing verdict; and that a
-    released corpus carries a certificate of the same site, verdict and bytes.
+    of the kind that the question asks for, and that the policy decides the same on it; that nothing but refusals
+    comes without a passing verdict; and that a released corpus carries a certificate of the same site, verdict and
+    bytes.
 
     Raises:
         Broken: any of these fails. The message names what.

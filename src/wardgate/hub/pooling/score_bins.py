@@ -1,6 +1,8 @@
 """From summed score bins to the figures of one approach."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from wardgate.measures.discrimination import auroc_of_counts, bin_error
 from wardgate.records.canonical import text_of
 from wardgate.records.measured import Measured
 from wardgate.records.messages import SplitName
+from wardgate.records.opening import digest_of
 from wardgate.sums.shape import score_bins_shape
 
 Vector = NDArray[np.float64]
@@ -56,11 +59,11 @@ def ask_bins(
     grid: Grid,
     model: str,
     beta: Vector | None,
-    models_sha256: str = "",
+    listed: Mapping[str, str] = MappingProxyType({}),
 ) -> Ask:
     """Return the ask for one model's bins. `beta` None means each site's own local model.
 
-    `models_sha256` names the fixed list of models for which the locked test is opened.
+    `listed` is the fixed list of models for which the locked test is opened.
     """
     return Ask(
         what=what,
@@ -73,7 +76,8 @@ def ask_bins(
             "low": text_of(grid.low),
             "high": text_of(grid.high),
             "subgroups": grid.subgroups,
-            "models_sha256": models_sha256,
+            "listed": dict(listed),
+            "models_sha256": digest_of(listed),
         },
         split=split,
         noise_multiplier=noise_multiplier,

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.score_bins import Figures, Grid, ask_bins, read_bins
-from wardgate.records.canonical import number_of, sha256, text_of
+from wardgate.records.canonical import number_of, text_of
 from wardgate.records.errors import CheckFailed
 from wardgate.records.messages import Answer, SplitName
+from wardgate.records.opening import digest_of, list_of
+from wardgate.records.parcel import pack_vector
 
 Vector = NDArray[np.float64]
 Models = Mapping[str, Vector | None]
@@ -36,12 +38,6 @@ class Transfer:
     missing: dict[str, str]
 
 
-def models_digest(models: Models) -> str:
-    """Return the digest of a fixed list of models, for which the locked test opens once."""
-    parts = [name.encode() + (b"" if beta is None else beta.astype("<f8").tobytes()) for name, beta in models.items()]
-    return sha256(b"\x00".join(parts))
-
-
 def test_transfer(
     *,
     models: Models,
@@ -58,7 +54,7 @@ def test_transfer(
         sited: Also ask each site for its own figures.
         prior_deviation: How much calibration differs between sites, for the recalibration's shrinkage.
     """
-    digest = models_digest(models)
+    listed = list_of({name: None if beta is None else pack_vector(name, beta)[1] for name, beta in models.items()})
     overall: dict[str, Figures] = {}
     subgroups: dict[str, tuple[Figures, ...]] = {}
     missing: dict[str, str] = {}
@@ -72,7 +68,7 @@ def test_transfer(
                 grid=grid,
                 model=name,
                 beta=beta,
-                models_sha256=digest,
+                listed=listed,
             )
         except CheckFailed as failed:
             missing[name] = str(failed)
@@ -80,7 +76,11 @@ def test_transfer(
         overall[name], subgroups[name] = read_bins(told.sum(), grid, noise=told.noise)
     answers: Mapping[str, Answer] = {}
     if sited:
-        parameters: dict[str, object] = {"models": list(models), "models_sha256": digest}
+        parameters: dict[str, object] = {
+            "models": list(models),
+            "listed": listed,
+            "models_sha256": digest_of(listed),
+        }
         if RECALIBRATED in models:
             parameters |= {"recalibrate": RECALIBRATED, "prior_deviation": text_of(prior_deviation)}
         told = yield Ask(

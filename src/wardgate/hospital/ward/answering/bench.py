@@ -14,7 +14,7 @@ from wardgate.measures.logistic import fit
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid
 from wardgate.records.mapping import Hospital
-from wardgate.records.messages import SplitName
+from wardgate.records.messages import RosterEntry, SplitName
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
 
@@ -56,7 +56,14 @@ class Part:
 
 @dataclass(slots=True, kw_only=True)
 class Bench:
-    """One ward's side of one study."""
+    """One ward's side of one study.
+
+    Attributes:
+        pair_secrets: With every site whose signed enrolment was checked here.
+        coin: The study's public coin, worked out from the keys that this hospital knows.
+        met: What those sites signed of themselves.
+        rosters: By digest, the least persons of every site that a roster introduces.
+    """
 
     hospital: Hospital
     study: Study
@@ -67,7 +74,9 @@ class Bench:
     exchange_key: X25519PrivateKey
     seed: int
     pair_secrets: dict[str, bytes] = field(default_factory=dict)
-    persons_at_least: dict[str, int] = field(default_factory=dict)
+    coin: str = ""
+    met: dict[str, RosterEntry] = field(default_factory=dict)
+    rosters: dict[str, dict[str, int]] = field(default_factory=dict)
     generator: Fitted | None = None
     attempts: int = 0
     verdicts: list[tuple[Evidence, Verdict]] = field(default_factory=list)

@@ -14,6 +14,7 @@ from wardgate.measures.logistic import linear
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Refused
 from wardgate.records.messages import Question, SplitName
+from wardgate.records.opening import check_listed
 from wardgate.records.parcel import Parcel, unpack_vector
 from wardgate.sums.shape import Bounded
 
@@ -43,11 +44,16 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     terms = question.sum
     if terms is None:
         raise Refused(f"'{question.computation}' is answered inside a secure sum, and the question names none")
-    unknown = set(terms.roster) - bench.persons_at_least.keys()
+    introduced = bench.rosters.get(terms.roster_sha256 or "")
+    if introduced is None:
+        raise Refused("the sum names no roster that was introduced to this site")
+    unknown = set(terms.roster) - introduced.keys()
     if unknown:
-        raise Refused(f"the sum holds '{min(unknown)}', which no roster has introduced to this site")
+        raise Refused(f"the sum holds '{min(unknown)}', which its roster has not introduced to this site")
+    if terms.coin != bench.coin:
+        raise Refused("the sum's coin is not the one that the study and its sites' keys give")
     share = getattr(bench.study.splits, question.split)
-    persons = sum(bench.persons_at_least[site] for site in terms.roster)
+    persons = sum(introduced[site] for site in terms.roster)
     return Summed(
         split=question.split,
         bounded=bounded,
@@ -61,9 +67,7 @@ def open_if_locked(bench: Bench, question: Question) -> int | None:
     """Open the locked test for the question's fixed list of models, if it asks for that split."""
     if question.split != "locked_test":
         return None
-    models = question.parameters.get("models_sha256")
-    if not isinstance(models, str) or len(models) != 64:
-        raise Refused("the locked test opens only for a fixed list of models, and the question names none")
+    models = check_listed(question)
     return bench.door.ledger.open_locked_test(models, limit=bench.study.acceptance.locked_test_opens)
 
 

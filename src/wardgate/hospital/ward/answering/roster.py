@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from wardgate.hospital.ward.answering.bench import Bench
 from wardgate.hospital.ward.gate.candidate import Statement
-from wardgate.records.bands import at_least
+from wardgate.records.bands import at_least, band
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Refused
 from wardgate.records.messages import Question, RosterEntry, open_answer, read_roster
 from wardgate.records.parcel import Parcel
+from wardgate.sums.graph import study_coin
 from wardgate.sums.keys import pair_secret, public_bytes
 
 
@@ -27,7 +28,7 @@ def join(bench: Bench, question: Question, parcel: Parcel, phone_book: Mapping[s
         raise Refused("the roster does not hold this site with the exchange key that it signed")
     for ref, envelope in zip(question.vectors[1:], parcel.blobs[1:], strict=True):
         site = ref.name.removeprefix("enrolment:")
-        if site == bench.hospital.id or site in bench.pair_secrets:
+        if site == bench.hospital.id or site in bench.met:
             continue
         entry, key = entries.get(site), phone_book.get(site)
         if entry is None or key is None:
@@ -40,8 +41,16 @@ def join(bench: Bench, question: Question, parcel: Parcel, phone_book: Mapping[s
             other_public=bytes.fromhex(entry.exchange_key),
             study_sha256=bench.study_sha256,
         )
-    bench.persons_at_least.update({site: at_least(entry.persons_band) for site, entry in entries.items()})
-    said: dict[str, object] = {"roster_sha256": sha256(parcel.blobs[0]), "sites": len(entries)}
+        bench.met[site] = entry
+    for site, entry in bench.met.items():
+        if entries.get(site, entry) != entry:
+            raise Refused(f"the roster says something else of '{site}' than an earlier one that this site checked")
+    if own.persons_band != band(bench.persons):
+        raise Refused("the roster states another number of persons for this site than it signed")
+    digest = sha256(parcel.blobs[0])
+    bench.coin = study_coin(bench.study_sha256, phone_book)
+    bench.rosters[digest] = {site: at_least(entry.persons_band) for site, entry in entries.items()}
+    said: dict[str, object] = {"roster_sha256": digest, "sites": len(entries)}
     return Statement(said=said, smallest_cell=bench.study.gate.small_cells.min_count)
 
 

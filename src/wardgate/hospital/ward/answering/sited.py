@@ -19,7 +19,8 @@ def associate(bench: Bench, question: Question) -> Sited:
         raise Refused("associations are taken on training persons only")
     train = bench.part("train")
     smallest = smallest_class(train.y)
-    values = associations(train.x, train.y).tolist() if smallest > 0 else []
+    minimum = bench.study.gate.small_cells.min_count
+    values = associations(train.x, train.y, smallest_cell=minimum).tolist() if smallest > 0 else []
     return Sited(
         split="train",
         figures={str(index): float(value) for index, value in enumerate(values)},
@@ -41,14 +42,15 @@ def evaluate(bench: Bench, question: Question, parcel: Parcel) -> Sited:
     level = number_of(question.parameters.get("level", "0.95"))
     figures: dict[str, float] = {}
     said: dict[str, object] = {"n_band": band(len(part.y))}
-    for name in question.parameters["models"]:
+    names = list(dict.fromkeys(question.parameters["models"]))
+    for name in names:
         beta = _model(bench, question, parcel, str(name))
         for key, value in model_figures(linear(part.x, beta), part.y, level=level).items():
             figures[f"{name}.{key}"] = value
     shifted = question.parameters.get("recalibrate")
     train = bench.part("train")
     records = min(bench.study.recalibration_records, len(train.y))
-    if shifted is not None and records >= minimum:
+    if shifted is not None and smallest_class(train.y[:records]) >= minimum:
         beta = _model(bench, question, parcel, str(shifted))
         learned = local_shift(
             train_logits=linear(train.x, beta),
@@ -61,7 +63,14 @@ def evaluate(bench: Bench, question: Question, parcel: Parcel) -> Sited:
         said["recalibration_records"] = learned.records
         for key in ("shift", "before", "after", "floor", "low", "high"):
             figures[f"recalibration.{key}"] = getattr(learned, key)
-    return Sited(split=question.split, figures=figures, said=said, smallest_cell=smallest, opening=opening)
+    return Sited(
+        split=question.split,
+        figures=figures,
+        said=said,
+        models=len(names) + int("recalibration_records" in said),
+        smallest_cell=smallest,
+        opening=opening,
+    )
 
 
 def _model(bench: Bench, question: Question, parcel: Parcel, name: str) -> Vector:

@@ -33,6 +33,7 @@ class Sited:
     Attributes:
         figures: Name to value.
         said: What goes with them.
+        models: How many models or directions the figures speak of; each is one exact answer.
         smallest_cell: The smallest count of persons behind any figure.
         opening: Number of the locked test's opening, if it was opened.
     """
@@ -40,6 +41,7 @@ class Sited:
     split: SplitName
     figures: dict[str, float]
     said: dict[str, object] = field(default_factory=dict)
+    models: int = 1
     smallest_cell: int
     opening: int | None = None
 

@@ -119,7 +119,9 @@ class Door:
             ),
         )
         verdict = self._decide(evidence)
-        self.ledger.commit(Spending(population=POPULATION, split=_split(question), what=question.computation, exact=1))
+        self.ledger.commit(
+            Spending(population=POPULATION, split=_split(question), what=question.computation, exact=candidate.models)
+        )
         said = {"figures": {name: text_of(value) for name, value in figures.items()}, **candidate.said}
         return self._send(
             question,
@@ -140,6 +142,11 @@ class Door:
             )
         plan = agreed_plan(terms, bounded.shape, question_sha256=question_sha256)
         exact = terms.noise_multiplier is None
+        if not exact and terms.tolerated < len(terms.roster) // 3:
+            raise Refused(
+                f"the noise would fail with {terms.tolerated + 1} colluding sites; at least {len(terms.roster) // 3}"
+                f" of {len(terms.roster)} must be tolerated"
+            )
         split, what = _split(question), f"{question.computation} over {len(terms.roster)} sites"
         events = () if exact else (claim_event(plan).model_copy(update={"what": question.computation}),)
         claim = EXACT if exact else _dp(events, self.study.budget.delta, self.entropy.name)

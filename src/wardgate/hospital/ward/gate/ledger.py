@@ -7,18 +7,21 @@ from typing import Any
 
 from wardgate.privacy.budget import Ledger, Spending, Split, afford, cost
 from wardgate.records.canonical import canonical
-from wardgate.records.errors import Refused
+from wardgate.records.errors import Broken, Invalid, Refused
 from wardgate.records.messages import SplitName
 from wardgate.records.study import Budget
 
 
 class PrivateLedger:
-    """The hospital's own book. With a path, every entry is on disk before the answer leaves.
+    """The hospital's own book. With a path, every entry is on disk before the answer leaves, and is read again.
 
     Args:
         budget: The study's budget.
         exact_ration: Exact answers that one split may give.
         path: File to append to, or None to keep it in memory (simulations).
+
+    Raises:
+        Broken: the file cannot be read to its end. What was spent is then unknown, so nothing more may be.
     """
 
     def __init__(self, *, budget: Budget, exact_ration: int, path: Path | None = None) -> None:
@@ -28,6 +31,8 @@ class PrivateLedger:
         self._ledger = Ledger(entries=())
         self._rosters: dict[SplitName, set[frozenset[str]]] = {}
         self._openings: list[str] = []
+        if path is not None and path.exists():
+            self._read(path.read_bytes())
 
     def check(self, spending: Spending) -> Ledger:
         """Return the ledger as it would be.
@@ -50,7 +55,7 @@ class PrivateLedger:
             Refused: the budget or the ration is exhausted; nothing is spent then.
         """
         after = self.check(spending)
-        self._write({"spend": spending.what, "split": spending.split, "exact": spending.exact})
+        self._write({"spending": spending.plain()})
         self._ledger = after
 
     def epsilon(self, split: Split, *, extra: Spending | None = None) -> float:
@@ -101,9 +106,29 @@ class PrivateLedger:
         if self._path is None:
             return
         with self._path.open("ab") as file:
-            file.write(canonical(json.loads(json.dumps(event))) + b"\n")
+            file.write(canonical(event) + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def _read(self, data: bytes) -> None:
+        if data and not data.endswith(b"\n"):
+            raise Broken("the ledger ends inside a line: nothing was answered after it. Remove that line to go on")
+        for number, line in enumerate(data.splitlines(), start=1):
+            try:
+                self._enter(json.loads(line))
+            except (ValueError, KeyError, TypeError, Invalid) as error:
+                raise Broken(
+                    f"line {number} of the ledger cannot be read; restore it before anything leaves"
+                ) from error
+
+    def _enter(self, event: dict[str, Any]) -> None:
+        if "spending" in event:
+            entry = Spending.from_plain(event["spending"])
+            self._ledger = Ledger(entries=(*self._ledger.entries, entry))
+        elif "roster" in event:
+            self._rosters.setdefault(event["split"], set()).add(frozenset(event["roster"]))
+        else:
+            self._openings.append(event["opening"])
 
 
 POPULATION = "study-population"
