@@ -5,6 +5,10 @@
 Reads the International Stroke Trial and Diabetes-130 with the studies in examples/ from the folder WARDGATE_DATA
 (default ../shared/data). 80 % of the persons train, 20 % test; ridge logistic; epsilon 1, delta 1e-6. For the
 peer, dpmm 0.1.9, WARDGATE_DPMM names a Python interpreter (below 3.12) that has it; without it the peer is absent.
+
+Limits: our weights and bins were tuned by hand on splits 0 to 9 of the three largest countries and of Diabetes-130; the
+splits here are others, of the same persons. The peer runs once, untuned, at its defaults; its choice of tables does not
+know the label. Single private runs differ by several hundredths.
 """
 
 import json
@@ -41,6 +45,7 @@ from wardgate.records.study_file import parse
 DATA = (ROOT / os.environ.get("WARDGATE_DATA", "../shared/data")).resolve()
 EPSILON, DELTA = 1.0, 1e-6
 SEEDS = 5
+FIRST_SEED = 100  # apart from the splits on which the generator was tuned
 COUNTRY_PERSONS = 500
 PEER_SETS = ("IST UK", "IST ITAL")
 PEER_SECONDS = 300
@@ -190,19 +195,18 @@ def read_back(study: Study, path: Path) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """Means over seeds on one data set; `peer` is dpmm on the first seed, beside ours and real on that seed."""
+    """Means over seeds on one data set; cart and dpmm run on the first seed alone."""
 
     real: float
     private: float
     spread: float
     cart: float
     seconds: float
-    first: tuple[float, float]
 
 
 def run(data: Data) -> Runs:
     real, private, cart, seconds = [], [], [], []
-    for seed in range(SEEDS):
+    for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
         train, test = data.split(seed)
         rng = np.random.default_rng(seed)
         real.append(tested(data.study, train, test))
@@ -210,7 +214,7 @@ def run(data: Data) -> Runs:
         fitted = MarginalTree().fit(train, data.study, epsilon=EPSILON, delta=DELTA, entropy=SystemEntropy(), rng=rng)
         seconds.append(time.perf_counter() - start)
         private.append(tested(data.study, fitted.sample(fitted.persons, rng=rng), test))
-        if seed == 0:
+        if seed == FIRST_SEED:
             plain = SequentialCart().fit(
                 train, data.study, epsilon=EPSILON, delta=DELTA, entropy=SystemEntropy(), rng=rng
             )
@@ -221,17 +225,19 @@ def run(data: Data) -> Runs:
         spread=float(np.std(private)),
         cart=float(np.mean(cart)),
         seconds=float(np.median(seconds)),
-        first=(real[0], private[0]),
     )
 
 
-def peer_figures(data: Data, seconds: float) -> Iterator[Figure]:
+def peer_figures(data: Data) -> Iterator[Figure]:
     """One seed beside dpmm: TSTR, marginal and pairwise error, seconds."""
-    train, test = data.split(0)
-    rng = np.random.default_rng(0)
-    fitted = MarginalTree().fit(train, data.study, epsilon=EPSILON, delta=DELTA, entropy=SystemEntropy(), rng=rng)
+    train, test = data.split(FIRST_SEED)
+    rng = np.random.default_rng(FIRST_SEED)
+    fresh = DELTA * (1 - 1e-6)  # a budget that the accountant has not met: its seconds count too
+    start = time.perf_counter()
+    fitted = MarginalTree().fit(train, data.study, epsilon=EPSILON, delta=fresh, entropy=SystemEntropy(), rng=rng)
+    seconds = time.perf_counter() - start
     ours = fitted.sample(fitted.persons, rng=rng)
-    theirs, theirs_seconds, reason = peer(data, train, 0)
+    theirs, theirs_seconds, reason = peer(data, train, FIRST_SEED)
     if theirs is None:
         yield Figure(name=f"{data.name}: beside {PEER}", value=None, reason=reason)
         return
@@ -246,7 +252,7 @@ def peer_figures(data: Data, seconds: float) -> Iterator[Figure]:
             met=met,
             seeds=1,
             peers={PEER: round(other, 4), "real": round(figure(kind, data.study, train, test, train), 4)},
-            reason="" if met else "one seed of each; the noise of one run is about as large as the difference",
+            reason="" if met else "one run of each; other runs came out the other way round",
         )
     faster = theirs_seconds / seconds
     yield Figure(
@@ -272,7 +278,11 @@ def goal_of(persons: int, runs: Runs) -> tuple[str, bool | None, str]:
     share = (runs.private - 0.5) / (runs.real - 0.5)
     if persons >= 5_000:
         met = share >= 0.95
-        reason = "" if met else f"{share:.1%} of the excess: a rare, hard to predict outcome leaves little signal"
+        reason = (
+            ""
+            if met
+            else f"{share:.1%} of the excess; changing weights and bins did not help, exact counts did: it is the noise"
+        )
         return ">= 95 % of the real excess over 0.5", met, reason
     if persons >= 2_500:
         met = runs.real - runs.private <= 0.03
@@ -309,16 +319,16 @@ def figures() -> Iterator[Figure]:
             goal="< 1",
             met=runs.seconds < 1,
             seeds=SEEDS,
-            reason="the accountant remembers a budget; the first fit of a study takes about 0.3 s more",
+            reason="the accountant remembers a budget; the first fit of a study takes up to 0.5 s more",
         )
         if data.name in PEER_SETS:
-            yield from peer_figures(data, runs.seconds)
+            yield from peer_figures(data)
 
 
 def joint_figure(data: Data) -> Figure:
     """The joint corpus of all countries, from summed counts."""
     real, private = [], []
-    for seed in range(SEEDS):
+    for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
         train, test = data.split(seed)
         real.append(tested(data.study, train.drop("site"), test))
         private.append(tested(data.study, joint(data, train, seed), test))
