@@ -402,6 +402,15 @@ def test_a_locked_test_opened_more_often_than_allowed_is_refused(forger) -> None
     assert "the locked test was opened 2 times, the study allows 1" in broken(forger.root)
 
 
+def test_a_model_tested_beside_the_fixed_list_is_refused(forger) -> None:
+    def another(said: dict[str, Any]) -> None:
+        said["parameters"]["listed"] = {"local": "local"}
+
+    forger.change(layout.HUB, forger.find(layout.HUB, asks("score_bins", "locked_test")), another)
+    forger.sign_hub()
+    assert "the list of models is not the one for which the locked test is opened" in broken(forger.root)
+
+
 def test_more_exact_answers_than_the_closing_budget_counts_are_refused(forger) -> None:
     def hide(said: dict[str, Any]) -> None:
         for line in said["statement"]["budget"]:

@@ -39,15 +39,24 @@ def check_roster(entries: Mapping[str, RosterEntry], introduced: Mapping[str, Ro
             raise Broken(f"its roster states another {wrong[0]} for '{site}' than the site signed")
 
 
-def check_terms(question: Question, *, study: Study, keys: Mapping[str, bytes], bands: Mapping[str, str]) -> None:
+def check_terms(
+    question: Question,
+    *,
+    study: Study,
+    keys: Mapping[str, bytes],
+    bands: Mapping[str, str],
+    rosters: Mapping[str, Collection[str]],
+) -> None:
     """Check the public terms of a sum.
 
     Args:
         keys: Long-term keys of all parties.
         bands: Persons of each site that takes part, as it signed them.
+        rosters: By digest, the sites of every roster that was asked before.
 
     Raises:
-        Broken: too few sites, a site that does not take part, another coin or another bound on persons.
+        Broken: too few sites, a site that does not take part, another coin, roster or bound on persons, or noise
+            that too few colluding sites would undo.
     """
     terms = question.sum
     if terms is None:
@@ -57,7 +66,11 @@ def check_terms(question: Question, *, study: Study, keys: Mapping[str, bytes], 
         raise Broken(f"a sum over '{stranger}', which did not agree to the study")
     if len(set(terms.roster)) < study.gate.min_sites_in_sum or list(terms.roster) != sorted(set(terms.roster)):
         raise Broken(f"a sum needs a sorted roster of at least {study.gate.min_sites_in_sum} different sites")
-    if terms.coin != coin_of(question.study_sha256, keys):
+    if not set(terms.roster) <= set(rosters.get(terms.roster_sha256 or "", ())):
+        raise Broken("the sum names no roster that introduced its sites to each other before")
+    if terms.noise_multiplier is not None and terms.tolerated < len(terms.roster) // 3:
+        raise Broken(f"the noise of the sum would not survive {terms.tolerated + 1} colluding sites")
+    if terms.coin != study_coin(question.study_sha256, {name: keys[name] for name in keys if name != layout.HUB}):
         raise Broken("the coin of the sum is not the one that study and keys give")
     if terms.noise_multiplier is not None and terms.tolerated < len(terms.roster) // 3:
         raise Broken(f"the noise of the sum would fail with {terms.tolerated + 1} colluding sites")
@@ -105,8 +118,3 @@ def unanswered(
     if question.sum is not None and not opened and set(outcomes.values()) == {"released"}:
         return "every site answered, but the hub's record of the sum is missing"
     return ""
-
-
-def coin_of(study_sha256: str, keys: Mapping[str, bytes]) -> str:
-    """Return the public randomness of a study: fixed by it and all sites' long-term keys."""
-    return study_coin(study_sha256, {site: key for site, key in keys.items() if site != layout.HUB})

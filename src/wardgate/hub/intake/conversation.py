@@ -30,6 +30,7 @@ from wardgate.records.messages import (
     open_answer,
     read_roster,
 )
+from wardgate.records.opening import check_listed
 from wardgate.records.parcel import Parcel, VectorRef
 from wardgate.records.study import Study
 
@@ -96,7 +97,7 @@ class _Walk:
     vectors: Vectors = field(init=False)
     closed: set[str] = field(default_factory=set)
     introduced: dict[str, RosterEntry] = field(default_factory=dict)
-    rosters: set[str] = field(default_factory=set)
+    rosters: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def start(self) -> bool:
         """Open every party's records; say whether all are there."""
@@ -193,21 +194,24 @@ class _Walk:
         self.folder.count("questions")
         if question.number != number:
             raise Broken(f"question number {question.number}, expected {number}: numbers rise by one")
+        if question.split == "locked_test":
+            check_listed(question)
         if question.computation == "roster":
             self._roster(question, blobs)
         if question.sum is not None:
             self.closed.add(digest)
             if question.sum.roster_sha256 not in self.rosters:
                 raise Broken("a sum under a roster that no question before it introduced")
-            check_terms(question, study=self.study, keys=self.folder.keys, bands=self.bands)
+            check_terms(question, study=self.study, keys=self.folder.keys, bands=self.bands, rosters=self.rosters)
 
     def _roster(self, question: Question, blobs: list[bytes | None]) -> None:
         """Check the roster; one roster goes to many sites, so each is checked once."""
         if not question.vectors or question.vectors[0].name != "roster":
             raise Broken("the question brings no roster")
         if blobs[0] is not None and question.vectors[0].sha256 not in self.rosters:
-            self.rosters.add(question.vectors[0].sha256)
-            check_roster(read_roster(blobs[0]), self.introduced)
+            entries = read_roster(blobs[0])
+            self.rosters[question.vectors[0].sha256] = frozenset(entries)
+            check_roster(entries, self.introduced)
 
     def _answer(self, line: bytes, refs: tuple[VectorRef, ...], blobs: list[bytes | None], site: str) -> None:
         answer = open_answer(line, site_key=self.folder.keys[site])

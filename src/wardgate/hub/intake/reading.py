@@ -11,7 +11,7 @@ from wardgate import __version__
 from wardgate.hub import layout
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.envelope import Statement, unseal
-from wardgate.records.errors import Broken, Invalid, Unsupported
+from wardgate.records.errors import Broken, Invalid, WardgateError
 from wardgate.records.messages import MANIFEST, FileEntry, Manifest, Party
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
@@ -77,7 +77,7 @@ class Folder:
         """Turn what goes wrong inside into a finding at `where`, and carry on."""
         try:
             yield
-        except (Broken, Invalid, Unsupported) as error:
+        except WardgateError as error:
             self.find(where, str(error))
         except MISSHAPEN as error:
             self.find(where, f"signed or named, but of a form that cannot be read ({type(error).__name__})")

@@ -11,9 +11,8 @@ from wardgate.hub.intake.reading import Folder
 from wardgate.policy.decision import decide
 from wardgate.records.canonical import canonical, number_of
 from wardgate.records.envelope import unseal
-from wardgate.records.errors import Broken, Refused
+from wardgate.records.errors import Broken
 from wardgate.records.log import MerkleLog
-from wardgate.records.opening import check_listed
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence
 
@@ -151,10 +150,7 @@ def _check_openings(given: Sequence[Answered], study: Study, *, said: int) -> No
             if opening is not None:
                 raise Broken(f"question {question.number} opens no locked test, but its answer counts an opening")
             continue
-        try:
-            models = check_listed(question)
-        except Refused as refusal:
-            raise Broken(f"question {question.number}: {refusal}") from None
+        models = str(question.parameters["models_sha256"])
         if opening is None or openings.setdefault(models, opening) != opening:
             raise Broken(
                 f"the answer to question {question.number} counts opening {opening} of the locked test wrongly"
@@ -171,9 +167,13 @@ def _check_spending(given: Sequence[Answered], study: Study, closing: Answered) 
     for one in given:
         question, split = one.asked.question, one.asked.question.split
         exact_sum = question.sum is not None and question.sum.noise_multiplier is None
-        sited = question.computation in ("associations", "evaluate")
-        if one.answer.outcome == "released" and (exact_sum or sited):
-            exact[split] = exact.get(split, 0) + 1
+        answers = int(exact_sum)
+        if question.computation == "associations":
+            answers = 1
+        elif question.computation == "evaluate":
+            answers = len(set(question.parameters["models"])) + int("recalibration_records" in one.answer.statement)
+        if one.answer.outcome == "released" and answers:
+            exact[split] = exact.get(split, 0) + answers
     for line in closing.answer.statement["budget"]:
         split, epsilon = line["split"], number_of(line["epsilon"])
         if not 0 <= epsilon <= study.budget.epsilon_total * (1 + 1e-9):
