@@ -8,7 +8,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from wardgate.hospital.ward.cohort.build import Cohort, load, read_mapping, satisfies
+from wardgate.hub.pooling.newton import NOISY_ROUNDS
+from wardgate.marginals.domain import domain_of
+from wardgate.marginals.plan import plan
 from wardgate.measures.encoding import design_matrix, labels
+from wardgate.privacy.accountant import epsilon_of, noise_multiplier_for
+from wardgate.records.claim import GaussianEvent
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
 from wardgate.simulate.divide import divide, mapping_beside
@@ -62,8 +67,12 @@ def test_the_noisy_study_spends_one_epsilon_and_no_more(root: Path) -> None:
     assert study.gate.dp.exact_sums == "deny"
     assert study.budget.epsilon_total == 1.0
     assert study.budget.fit != "exact"
-    assert study.budget.fit + study.budget.joint_corpus <= 1.0
     assert study.budget.evaluation == 1.0
+    domain, delta = domain_of(study.features), study.budget.delta
+    joint = plan(domain, epsilon=study.budget.joint_corpus, delta=delta, structure="summed")
+    fit = noise_multiplier_for(epsilon=float(study.budget.fit), delta=delta, count=NOISY_ROUNDS)
+    steps = GaussianEvent(noise_multiplier=fit, count=NOISY_ROUNDS, what="fit")
+    assert epsilon_of(gaussian=(*joint.gaussian, steps), delta=delta) <= study.budget.epsilon_total
 
 
 @pytest.mark.data
