@@ -1,13 +1,15 @@
 """The commands: each parses, calls one function and prints one record. Exit codes: docs/exit-codes.md."""
 
+import os
 import sys
+import traceback
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from wardgate import __version__
 from wardgate.cli import demo, study, verify
-from wardgate.records.errors import WardgateError
+from wardgate.records.errors import Invalid, StepFailed, WardgateError
 
 app = typer.Typer(
     name="wardgate",
@@ -43,13 +45,30 @@ def run(arguments: list[str]) -> int:
     except WardgateError as error:
         sys.stderr.write(f"wardgate: {error}\n")
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stdout.write(error.format_message() + "\n")
-        return 0
-    except click.UsageError as error:
-        sys.stderr.write(f"wardgate: {error.format_message()}. See 'wardgate --help'\n")
+    except TyperException as error:
+        words = error.format_message().rstrip(".")
+        if not words:  # no argument at all: the help is shown already
+            return 0
+        sys.stderr.write(f"wardgate: {words}. See 'wardgate --help'\n")
         return WRONG_USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("wardgate: interrupted; nothing half-written was left\n")
         return INTERRUPTED
+    except OSError as error:
+        sys.stderr.write(f"wardgate: the system says: {os.strerror(error.errno or 0)} ({_place(error)})\n")
+        return Invalid.exit_code
+    except BaseException as error:  # noqa: BLE001 - whatever it is, its words may quote a patient
+        sys.stderr.write(
+            f"wardgate: {type(error).__name__} in {_place(error)}, which nobody foresaw; its words are not shown, since"
+            " they may quote a patient. Please report the place\n"
+        )
+        return StepFailed.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _place(error: BaseException) -> str:
+    """Return the innermost line of ours behind an error, and none of its words."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "wardgate" in frame.filename]
+    if not frames:
+        return "the command line"
+    return f"wardgate{frames[-1].filename.rpartition('wardgate')[2]}, line {frames[-1].lineno}"

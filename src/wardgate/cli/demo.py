@@ -3,16 +3,17 @@
 import datetime
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from wardgate.cli.streams import turned_aside
 from wardgate.federation.local import OnEvent, Settings, find_hospitals, run_study
-from wardgate.hub.commons.directory import write_run
+from wardgate.hub.commons.directory import check_target, write_run
 from wardgate.hub.telling import results_of
 from wardgate.papers.report import render
 from wardgate.papers.summary import summarise
@@ -35,6 +36,12 @@ def demo(
     reference: Annotated[
         bool, typer.Option(help="Also fit the centralised comparator, impossible in reality.")
     ] = False,
+    private: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder for the hospitals' private logs, which may quote patients; else they are deleted."
+        ),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print results.json instead of the summary.")] = False,
 ) -> None:
     """Take several hospitals from a locked study to a tested, explained model, and leave signed evidence.
@@ -45,12 +52,18 @@ def demo(
         raise Invalid("--data and --study belong together: give both, or neither for simulated hospitals")
     if out.exists() and not replace:
         raise Invalid(f"{out} exists; choose another --out, or add --replace")
+    check_target(out.resolve(), replace=replace)
+    if private is not None and private.exists():
+        raise Invalid(f"{private} exists; private logs need a new folder")
     issued_on = datetime.date.today().isoformat()
     settings = Settings(seed=seed, issued_on=issued_on, isolate=isolate, reference=reference)
-    with tempfile.TemporaryDirectory(prefix="wardgate-") as folder, _progress(quiet=json_output) as on_event:
-        hospitals, work = Path(folder) / "hospitals", Path(folder) / "private"
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wardgate-")))
+        hospitals, work = folder / "hospitals", private or folder / "private"
         hospitals.mkdir(mode=0o700)
-        work.mkdir(mode=0o700)
+        work.mkdir(mode=0o700, parents=True)
+        screen = stack.enter_context(turned_aside(work / "printed.log"))
+        on_event = stack.enter_context(_progress(screen, quiet=json_output))
         if data is None or study is None:
             on_event("simulate six hospitals", 6)
             path = build(hospitals, seed=seed).study
@@ -60,7 +73,7 @@ def demo(
         parsed = parse(text, name=path.name)
         if data is not None and study is not None:
             on_event("divide the public data set into its hospitals", len(parsed.sites))
-            divide(data, parsed, mapping or mapping_beside(study), hospitals)
+            divide(data, parsed, _mapping(mapping) or mapping_beside(study), hospitals)
         finished = run_study(
             study=parsed,
             hospitals=find_hospitals(hospitals, parsed),
@@ -86,6 +99,12 @@ def demo(
     typer.echo(f"\nReport:  {out / 'report.html'}\nCheck:   wardgate verify {out}")
 
 
+def _mapping(path: Path | None) -> Path | None:
+    if path is not None and not path.is_file():
+        raise Invalid(f"{path} is not a file; expected a mapping")
+    return path
+
+
 def read_text(path: Path) -> str:
     """Return the text of a file.
 
@@ -101,14 +120,14 @@ def read_text(path: Path) -> str:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[OnEvent]:
-    """Show what is being asked while it runs; silent when nobody looks."""
-    console = Console(stderr=True)
+def _progress(screen: TextIO, *, quiet: bool) -> Iterator[OnEvent]:
+    """Show what is being asked while it runs, and nothing that anybody prints; silent when nobody looks."""
+    console = Console(file=screen)
     if quiet or not console.is_terminal:
         yield lambda _what, _sites: None
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
         task = progress.add_task("start", total=None)
 
         def on_event(what: str, sites: int) -> None:

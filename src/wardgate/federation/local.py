@@ -225,7 +225,8 @@ def _local(
 
 def _isolated(
     hospitals: Mapping[str, Path], study_sha256: str, hub_key: bytes, settings: Settings, work: Path
-) -> dict[str, Link]:
+) -> Iterator[tuple[str, Link]]:
+    """Start the wards and yield each as it runs, so that they can be ended when a later one does not start."""
     processes = {}
     for site, folder in hospitals.items():
         home = work / site
@@ -242,13 +243,10 @@ def _isolated(
             issued_on=settings.issued_on,
             unsafe_entropy_seed=seed,
         )
+        yield site, IsolatedLink(processes[site], site=site, study_sha256=study_sha256, hub_key=hub_key)
     phone_book = {site: process.public_key for site, process in processes.items()}
     for process in processes.values():
         process.introduce(phone_book)
-    return {
-        site: IsolatedLink(process, site=site, study_sha256=study_sha256, hub_key=hub_key)
-        for site, process in processes.items()
-    }
 
 
 MOST_ISOLATED = 60

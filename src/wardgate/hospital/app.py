@@ -54,7 +54,7 @@ class WardProcess:
 
         Raises:
             Broken: the ward found the question forged, replayed or of another study.
-            StepFailed: the ward's process ended.
+            StepFailed: a step failed beside patients and could not even be refused, or the ward's process ended.
         """
         if self.process.stdout is None:
             raise RuntimeError("the ward has no voice")
@@ -63,7 +63,11 @@ class WardProcess:
             return rest
         if word == "broken":
             raise Broken(rest)
-        raise StepFailed("ward process", f"exit {self.process.poll()}, see {self.home.name}/stderr.log")
+        if word == "failed":
+            reference, _, step = rest.partition(" ")
+            raise StepFailed(step, reference)
+        self.stop()
+        raise StepFailed("ward process", f"exit {self.process.returncode}, see {self.home.name}/stderr.log")
 
     def stop(self) -> None:
         """End the process and wait for it."""

@@ -63,6 +63,12 @@ def _findings(parsed: Parsed, study: Study) -> Iterator[Finding]:
             yield from _requirement(parsed, path, requirement.values, feature_or_none)
     if not study.sites:
         yield parsed.finding(("sites",), found="no site", expected="the names of the hospitals that take part")
+    elif len(study.sites) < study.gate.min_sites_in_sum:
+        yield parsed.finding(
+            ("sites",),
+            found=f"{len(study.sites)} site{'s' if len(study.sites) > 1 else ''}",
+            expected=f"at least {study.gate.min_sites_in_sum}: a sum over fewer would give a hospital's figures away",
+        )
     if study.version < 1:
         yield parsed.finding(("version",), found=str(study.version), expected="1 or more")
     for name in ("oe", "slope"):

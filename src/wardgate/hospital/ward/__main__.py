@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 from wardgate.entropy import source
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.ward.answering.ward import Ward
-from wardgate.records.errors import Broken
+from wardgate.records.errors import Broken, StepFailed
 from wardgate.records.mapping import parse_hospital
 
 
@@ -24,6 +26,7 @@ def main() -> None:
     parser.add_argument("--unsafe-entropy-seed", default=None, help="tests only; nothing made with it ever verifies")
     given = parser.parse_args()
     home: Path = given.home
+    voice = _voice()
 
     def phone_book() -> Mapping[str, bytes]:
         text = (home / "phone_book.json").read_text(encoding="utf-8")
@@ -43,18 +46,30 @@ def main() -> None:
         issued_on=given.issued_on,
         private=home,
     )
-    _say(f"key {ward.signer.public_key.hex()}")
+    _say(voice, f"key {ward.signer.public_key.hex()}")
     for line in sys.stdin:
         try:
             said = f"answer {ward.answer(line.strip())}"
         except Broken as error:
             said = f"broken {error}"
-        _say(said)
+        except StepFailed as failure:
+            said = f"failed {failure.reference} {failure.step}"
+        _say(voice, said)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def _voice() -> TextIO:
+    """Return the only road to standard output, and turn whatever else is printed into the private log.
+
+    Libraries beside patients may print a row, in Python or in native code; here that goes to standard error.
+    """
+    voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return voice
+
+
+def _say(voice: TextIO, line: str) -> None:
+    voice.write(line.replace("\n", " ") + "\n")
+    voice.flush()
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def write_run(
     old = out.parent / f".{out.name}.replaced"
     try:
         _clear(out, old)
-        _check_target(out, replace=replace)
+        check_target(out, replace=replace)
         out.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()
         files = _files(exchange, run, results, report_html, study_text, issued_on)
@@ -84,7 +84,12 @@ def _check_content(run: Run, study_text: str, results: Results) -> None:
         raise Invalid("a figure of the results is not a finite number and would not read back; leave it out instead")
 
 
-def _check_target(out: Path, *, replace: bool) -> None:
+def check_target(out: Path, *, replace: bool) -> None:
+    """Check that a run may be written to `out`, before anything is computed for it.
+
+    Raises:
+        Invalid: it exists and may not be replaced, or holds something else than a run.
+    """
     if not out.name:
         raise Invalid(f"{out} cannot hold a run; name a folder of its own")
     if not out.exists():

@@ -79,6 +79,7 @@ class Ward:
 
         Raises:
             Broken: the question is not signed by the hub, is of another study, or was answered before.
+            StepFailed: not even the refusal could be signed.
         """
         parcel = self.spool.take("questions", name)
         question = open_question(parcel.envelope, hub_key=self.hub_key)
@@ -103,7 +104,8 @@ class Ward:
             )
         except WardgateError as error:
             failure = error
-        return door.refuse(str(failure), question=question, question_sha256=digest)
+        reason = str(failure)
+        return self._beside_patients("refusal", lambda: door.refuse(reason, question=question, question_sha256=digest))
 
     def _first_door(self, question: Question, parcel: Parcel) -> Door:
         """Read the study that came with the first question; from then on the gate stands."""
@@ -149,7 +151,7 @@ class Ward:
             raise RuntimeError("review before the gate stands")
         study = self._door.study
         cohort = read_cohort(self.folder, study, site=self.hospital.id)
-        if satisfies(cohort, study).can:
+        if self._bench is None and satisfies(cohort, study).can:
             self._bench = open_bench(
                 cohort,
                 hospital=self.hospital,
@@ -207,12 +209,13 @@ class Ward:
         cause = ""
         try:
             return run()
-        except WardgateError:
+        except (WardgateError, KeyboardInterrupt):
             raise
-        except Exception:  # noqa: BLE001 - whatever it is, its text may quote a patient and must stay here
+        except BaseException:  # noqa: BLE001 - also a panic or an exit: its text may quote a patient and must stay here
             cause = traceback.format_exc()
         reference = self.entropy.bytes(6).hex()
         if self.private is not None:
-            with (self.private / "private.log").open("a", encoding="utf-8") as log:
-                log.write(f"{reference} {step}\n{cause}\n")
+            log = f"{reference} {step}\n{cause}\n".encode(errors="backslashreplace")
+            with (self.private / "private.log").open("ab") as file:
+                file.write(log)
         raise StepFailed(step, reference)
