@@ -1,0 +1,200 @@
+"""Marked patients are planted at every hospital, and every byte that leaves is searched for them."""
+
+import base64
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "canary"))
+
+import faults
+import leaks
+import made_up
+
+from wardgate.federation.local import Settings, find_hospitals, run_study
+from wardgate.hub.commons.directory import write_run
+from wardgate.hub.telling import results_of
+from wardgate.papers.report import render
+from wardgate.records.study_file import parse
+from wardgate.simulate.hospitals import PLANS, Canary, build
+
+TEXTS = [text for one in made_up.ALL_MARKED for text in one.texts]
+NUMBERS = [number for one in made_up.ALL_MARKED for number in one.numbers]
+REFERENCE = re.compile(r"private log under reference ([0-9a-f]{12})")
+
+
+# The search itself: every form is found, and innocent bytes are not.
+
+
+@pytest.mark.parametrize("needle", [*leaks.text_needles("CANARY-7f3a"), *leaks.number_needles(71.2345678)], ids=str)
+def test_every_form_of_a_marked_value_is_found(needle: leaks.Needle) -> None:
+    piece = leaks.Piece("somewhere", b"before \x00" + needle.data + b"\xff after")
+    assert leaks.leaks([piece], texts=["CANARY-7f3a"], numbers=[71.2345678])
+
+
+@pytest.mark.parametrize("offset", range(3))
+def test_a_marked_patient_inside_a_longer_base64_text_is_found(offset: int) -> None:
+    coded = base64.b64encode(b"x" * offset + b'{"person": "CANARY-7f3a"}')
+    assert leaks.leaks([leaks.Piece("coded", coded)], texts=["CANARY-7f3a"], numbers=[])
+
+
+def test_a_marked_value_in_a_corpus_is_found_however_the_file_is_compressed(tmp_path: Path) -> None:
+    table = pl.DataFrame({"marker": [1.5, 71.2345678, 3.25], "sex": ["female", "CANARY-sex", "male"]})
+    table.write_parquet(tmp_path / "corpus.parquet", compression="zstd")
+    found = leaks.leaks(leaks.of_folder(tmp_path), texts=["CANARY-sex"], numbers=[71.2345678])
+    assert any("CANARY-sex" in one for one in found)
+    assert any("float64" in one for one in found)
+
+
+def test_innocent_bytes_are_no_leak() -> None:
+    rng = np.random.default_rng(1)
+    masked = rng.integers(0, 2**63, 200_000, dtype=np.uint64).tobytes()
+    figures = " ".join(repr(float(value)) for value in rng.normal(60, 40, 20_000)).encode()
+    given = [*leaks.pieces("masked", masked, masked=True), leaks.Piece("figures", figures)]
+    assert leaks.leaks(given, texts=TEXTS[:6], numbers=NUMBERS[:3]) == []
+
+
+# The whole chain.
+
+
+def test_no_marked_patient_leaves_any_hospital(tmp_path: Path, monkeypatch, capfd) -> None:
+    """CSV, CSV.gz and Parquet hospitals; parcels, the finished run, what is printed."""
+    heard = faults.run(tmp_path, monkeypatch)
+    assert heard.finished is not None, heard.error
+    assert {"northgate", "joint"} <= heard.finished.run.corpora.keys(), "no corpus left, so nothing was searched"
+    heard.printed += "".join(capfd.readouterr())
+    found = list(heard.left())
+    assert sum(len(piece.data) for piece in found) > 500_000
+    assert leaks.leaks(found, texts=TEXTS, numbers=NUMBERS) == []
+
+
+def _row_into_the_statement(statement):
+    row = dict(faults.VICTIM.values)
+    return faults.replaced(statement, said={**statement.said, "example": row})
+
+
+def _row_into_the_log_line(statement):
+    return faults.replaced(statement, blobs=(("log", f"{faults.SECRET}\n".encode()),))
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        (f"{faults.WARD}.answering.ward.described", _row_into_the_statement),
+        (f"{faults.WARD}.answering.ward.join", _row_into_the_statement),
+        (f"{faults.WARD}.answering.ward.described", _row_into_the_log_line),
+        (
+            f"{faults.WARD}.generators.marginal_tree.FittedTree.sample",
+            lambda table: table.with_columns(marker=pl.lit(faults.VICTIM.numbers[0])),
+        ),
+        (f"{faults.WARD}.answering.corpus._generator_name", lambda name: f"{name} {faults.VICTIM.numbers[0]}"),
+    ],
+    ids=["review", "roster", "blob", "corpus", "certificate"],
+)
+def test_a_ward_that_lets_one_row_out_is_caught(path: str, change, tmp_path: Path, monkeypatch) -> None:
+    """The broken twins: without them, a search that finds nothing proves nothing."""
+    faults.wrapped(monkeypatch, path, change)
+    heard = faults.run(tmp_path, monkeypatch)
+    found = leaks.leaks(heard.left(), texts=faults.VICTIM.texts, numbers=faults.VICTIM.numbers)
+    assert found
+
+
+# Each step fails beside patients.
+
+
+def _nothing_left_but_a_reference(heard: faults.Heard) -> None:
+    assert leaks.leaks(heard.left(), texts=faults.VICTIM.texts, numbers=faults.VICTIM.numbers) == []
+    assert "Traceback" not in heard.printed
+    told = "\n".join([*heard.refusals, str(heard.error)])
+    references = set(REFERENCE.findall(told))
+    private = heard.private()
+    assert references, f"nobody was told of the failure: {told}"
+    for reference in references:
+        assert re.search(rf"^{reference} ", private, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("step", faults.STEPS)
+def test_a_step_that_fails_once_quotes_nobody(step: str, tmp_path: Path, monkeypatch, capfd) -> None:
+    failed = faults.broken(monkeypatch, step)
+    heard = faults.run(tmp_path, monkeypatch)
+    heard.printed += "".join(capfd.readouterr())
+    assert failed, f"the chain never came to '{step}'"
+    _nothing_left_but_a_reference(heard)
+    assert faults.VICTIM.texts[0] in heard.private(), "the hospital cannot find the cause"
+
+
+@pytest.mark.parametrize("step", ["cohort loading", "battery", "newton", "signature"])
+def test_a_step_that_always_fails_ends_the_run_and_quotes_nobody(step: str, tmp_path: Path, monkeypatch, capfd) -> None:
+    faults.broken(monkeypatch, step, times=None)
+    heard = faults.run(tmp_path, monkeypatch)
+    heard.printed += "".join(capfd.readouterr())
+    _nothing_left_but_a_reference(heard)
+
+
+@pytest.mark.parametrize("kind", faults.ERRORS)
+def test_no_kind_of_error_carries_a_patient_out(kind: str, tmp_path: Path, monkeypatch, capfd) -> None:
+    faults.broken(monkeypatch, "cohort loading", error=faults.ERRORS[kind], times=None)
+    heard = faults.run(tmp_path, monkeypatch)
+    heard.printed += "".join(capfd.readouterr())
+    assert len(heard.refusals) == len(made_up.SITES)
+    if kind != "our own error with a cause":
+        _nothing_left_but_a_reference(heard)
+        return
+    assert leaks.leaks(heard.left(), texts=faults.VICTIM.texts, numbers=faults.VICTIM.numbers) == []
+    assert set(heard.refusals) == {"the column 'marker' could not be read; correct the mapping"}
+
+
+def test_an_interrupt_is_no_failure_and_is_not_answered(tmp_path: Path, monkeypatch) -> None:
+    def interrupt() -> object:
+        raise KeyboardInterrupt
+
+    faults.broken(monkeypatch, "cohort loading", error=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        faults.run(tmp_path, monkeypatch)
+
+
+# The simulated hospitals of the demo, one of which has a generator that memorises its patients.
+
+
+@pytest.mark.slow
+def test_no_marked_patient_leaves_the_simulated_hospitals(tmp_path: Path, capfd) -> None:
+    """Marked patients at every hospital and in every file type, in the source's own unit and coding."""
+    canaries, texts, numbers = [], [], []
+    for place, plan in enumerate(PLANS, start=1):
+        person, odd, lactate = f"CANARY-{place}9b2d7f", f"CANARY-odd{place}4e", round(3.1234567 + 0.7654321 * place, 7)
+        _, factor, offset, _ = plan.units.get("lactate", ("", 1.0, 0.0, 7))
+        written = lactate * factor + offset
+        canaries += [
+            Canary(site=plan.id, person=person, values={"lactate": repr(written)}),
+            Canary(site=plan.id, person=f"{person}-odd", values={"consciousness": odd}),
+        ]
+        texts += [person, odd]
+        numbers += [written, written / factor - offset]
+    made = build(tmp_path / "hospitals", seed=1, canaries=canaries)
+    (tmp_path / "private").mkdir()
+    text = made.study.read_text()
+    study = parse(text, name="study.yaml")
+    finished = run_study(
+        study=study,
+        hospitals=find_hospitals(tmp_path / "hospitals", study),
+        settings=Settings(seed=1, issued_on="2026-01-02", reference=True),
+        work=tmp_path / "private",
+    )
+    results = results_of(finished.run, finished.exchange, simulated=True, isolated=False)
+    heard = faults.Heard(out=tmp_path / "out", work=tmp_path / "private", exchanges=[finished.exchange])
+    write_run(
+        heard.out,
+        exchange=finished.exchange,
+        run=finished.run,
+        results=results,
+        report_html=render(results),
+        study_text=text,
+        replace=False,
+    )
+    heard.printed = "".join(capfd.readouterr())
+    assert "joint" in finished.run.corpora, "no corpus left, so nothing was searched"
+    assert leaks.leaks(heard.left(), texts=texts, numbers=numbers) == []
