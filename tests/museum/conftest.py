@@ -52,3 +52,9 @@ def tools() -> ModuleType:
 def test_noise_run(tmp_path: Path) -> Path:
     """A run made with a test's repeatable noise."""
     return _load("small_run").run_with_test_noise(tmp_path / "made").write(tmp_path / "run")
+
+
+@pytest.fixture
+def noisy_run(tmp_path: Path) -> Path:
+    """A run whose fit and evaluation carry noise."""
+    return _load("small_run").run_with_noisy_answers(tmp_path / "made").write(tmp_path / "run")

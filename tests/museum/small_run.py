@@ -125,16 +125,23 @@ def run_with_test_noise(folder: Path) -> SmallRun:
     return SmallRun(**_made(folder, Settings(seed=3, issued_on="2026-01-02", unsafe_entropy_seed="museum")), signers={})
 
 
-def _made(folder: Path, settings: Settings) -> dict[str, Any]:
+def run_with_noisy_answers(folder: Path) -> SmallRun:
+    """Return a run whose fit and evaluation carry noise, with the centralised comparator beside them."""
+    settings = Settings(seed=3, issued_on="2026-01-02", reference=True)
+    study = STUDY.replace("budget: {delta: 1e-6}", "budget: {delta: 1e-6, fit: 0.8, evaluation: 0.8}")
+    return SmallRun(**_made(folder, settings, study), signers={})
+
+
+def _made(folder: Path, settings: Settings, text: str = STUDY) -> dict[str, Any]:
     hospitals, work = folder / "hospitals", folder / "private"
     hospitals.mkdir(parents=True)
     work.mkdir()
     for index, (site, persons) in enumerate(SITES.items()):
         _hospital(hospitals / site, persons, np.random.default_rng([7, index]))
-    study = parse(STUDY, name="study.yaml")
+    study = parse(text, name="study.yaml")
     finished = run_study(study=study, hospitals=find_hospitals(hospitals, study), settings=settings, work=work)
     results = results_of(finished.run, finished.exchange, simulated=True, isolated=False)
-    return {"finished": finished, "results": results, "report_html": render(results), "study_text": STUDY}
+    return {"finished": finished, "results": results, "report_html": render(results), "study_text": text}
 
 
 def _hospital(home: Path, persons: int, rng: np.random.Generator) -> None:

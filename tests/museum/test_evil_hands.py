@@ -63,6 +63,14 @@ def test_the_run_as_it_was_written_holds(whole: Path) -> None:
     assert checked["corpora"] == 2 and checked["logs of sites"] == 4
 
 
+def test_a_run_with_noise_in_its_sums_holds(noisy_run: Path) -> None:
+    found = audit(noisy_run)
+    assert found.findings == ()
+    asked = [layout.peek(line).predicate for line in (noisy_run / layout.records_path(layout.HUB)).open("rb")]
+    sums = [one["sum"] for one in asked if one.get("computation") in ("newton", "score_bins")]
+    assert sums and all("noise_multiplier" in terms for terms in sums)
+
+
 def test_signing_a_run_again_without_a_change_still_holds(forger) -> None:
     forger.sign_hub()
     assert broken(forger.root) == ""

@@ -24,6 +24,7 @@ def final_test(talk: Conversation) -> Transfer:
     """Return what the opening of the locked test said, from the records alone."""
     overall: dict[str, Figures] = {}
     subgroups: dict[str, tuple[Figures, ...]] = {}
+    recalibrated: Figures | None = None
     for one in talk.opened:
         if one.question.computation == "score_bins" and one.question.split == "locked_test":
             given = one.question.parameters
@@ -33,8 +34,11 @@ def final_test(talk: Conversation) -> Transfer:
                 high=number_of(given["high"]),
                 subgroups=int(given["subgroups"]),
             )
+            if "prior_deviation" in given:
+                recalibrated, _ = read_bins(one.total, grid, noise=one.noise)
+                continue
             name = str(given["model"])
-            overall[name], subgroups[name] = read_bins(one.total, grid)
+            overall[name], subgroups[name] = read_bins(one.total, grid, noise=one.noise)
     asked = [one for one in talk.asked.values() if one.question.split == "locked_test"]
     tested = [str(one.question.parameters["model"]) for one in asked if one.question.computation == "score_bins"]
     answers = {
@@ -44,7 +48,7 @@ def final_test(talk: Conversation) -> Transfer:
         for site, given in talk.given[one.sha256].items()
     }
     missing = {name: "the sum stayed closed" for name in tested if name not in overall}
-    return Transfer(overall=overall, subgroups=subgroups, sites=answers, missing=missing)
+    return Transfer(overall=overall, subgroups=subgroups, sites=answers, missing=missing, recalibrated=recalibrated)
 
 
 def check_approach(approach: Approach, final: Transfer, study: Study) -> None:

@@ -1,5 +1,6 @@
 """Every opened sum again, from the masked answers alone; and what all exact sums together give away."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from wardgate.marginals.workload import Workload
 from wardgate.measures.encoding import design_columns
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Broken
-from wardgate.records.messages import OpenedSum, Question
+from wardgate.records.messages import OpenedSum, Question, SumTerms
 from wardgate.records.parcel import VectorRef, pack_vector, unpack_vector
 from wardgate.records.study import Study
 from wardgate.sums.agreed import agreed_plan
@@ -24,10 +25,15 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A sum that was recomputed bit for bit."""
+    """A sum that was recomputed bit for bit.
+
+    Attributes:
+        noise: Standard deviation of the noise in each entry, by the signed terms; 0 for an exact sum.
+    """
 
     question: Question
     total: Vector
+    noise: float = 0.0
 
 
 def shape_of(question: Question, *, study: Study, beta: bytes | None) -> Shape:
@@ -88,7 +94,15 @@ def recount(
     ref, data = pack_vector("total", found)
     if ref != record.total or (stated is not None and data != stated):
         raise Broken(f"the total of question {question.number} is not the sum of its {len(vectors)} masked answers")
-    return Opened(question=question, total=found)
+    return Opened(question=question, total=found, noise=_noise(question.sum, shape))
+
+
+def _noise(terms: SumTerms, shape: Shape) -> float:
+    """Each site's share is larger than 1/n, so that the promise survives the tolerated colluders."""
+    if terms.noise_multiplier is None:
+        return 0.0
+    sites = len(terms.roster)
+    return terms.noise_multiplier * shape.l2 * math.sqrt(sites / (sites - terms.tolerated))
 
 
 def check_span(opened: Sequence[Opened]) -> dict[str, str]:
