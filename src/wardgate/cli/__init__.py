@@ -52,8 +52,7 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(f"wardgate: {words}. See 'wardgate --help'\n")
         return WRONG_USAGE
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("wardgate: interrupted; nothing half-written was left\n")
-        return INTERRUPTED
+        code = INTERRUPTED
     except OSError as error:
         sys.stderr.write(f"wardgate: the system says: {os.strerror(error.errno or 0)} ({_place(error)})\n")
         return Invalid.exit_code
@@ -63,6 +62,8 @@ def run(arguments: list[str]) -> int:
             " they may quote a patient. Please report the place\n"
         )
         return StepFailed.exit_code
+    if code == INTERRUPTED:  # typer, too, turns an interrupt into this code
+        sys.stderr.write("wardgate: interrupted; nothing half-written was left\n")
     return code if isinstance(code, int) else 0
 
 
