@@ -10,7 +10,7 @@ from wardgate.hub.acceptance import worst_site
 from wardgate.hub.chain import JOINT, Run
 from wardgate.hub.exchange import Exchange, Received
 from wardgate.hub.pooling.score_bins import Figures
-from wardgate.hub.pooling.transfer import Transfer
+from wardgate.hub.pooling.transfer import Transfer, recalibrated_figures
 from wardgate.measures.encoding import design_columns
 from wardgate.measures.subgroups import group_names
 from wardgate.policy.decision import decide
@@ -98,6 +98,7 @@ def results_of(run: Run, exchange: Exchange, *, simulated: bool, isolated: bool)
             for rehearsal in run.rehearsals
         ),
         approaches=final,
+        recalibrated=None if run.test is None else recalibrated_figures(run.test),
         model=tuple(_coefficients(run)),
         leave_out=tuple(
             told.LeaveOut(

@@ -114,6 +114,17 @@ class Site(_Part):
     recalibration: Calibration | None
 
 
+class Recalibrated(_Part):
+    """The federated model over all hospitals before and after each hospital's own shift, from summed score bins."""
+
+    auroc_before: float
+    auroc_after: float
+    oe_before: float
+    oe_after: float
+    slope_before: float
+    slope_after: float
+
+
 class Curve(_Part):
     """Calibration curve from summed score bins: mean prediction, observed rate with interval, share of persons."""
 
@@ -245,6 +256,7 @@ class Results(_Part):
     mismatched_sites: tuple[str, ...]
     passes: tuple[Pass, ...]
     approaches: tuple[Approach, ...]
+    recalibrated: Recalibrated | None = None
     model: tuple[Coefficient, ...]
     leave_out: tuple[LeaveOut, ...]
     bytes_moved: dict[str, int]

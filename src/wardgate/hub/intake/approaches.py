@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from wardgate.hub.acceptance import shortfalls
 from wardgate.hub.intake.conversation import Conversation
 from wardgate.hub.pooling.score_bins import Figures, Grid, read_bins
-from wardgate.hub.pooling.transfer import Transfer
+from wardgate.hub.pooling.transfer import Transfer, recalibrated_figures
 from wardgate.measures.subgroups import group_names
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Broken
@@ -75,6 +75,8 @@ def check_acceptance(results: Results, final: Transfer, study: Study) -> None:
     missed = shortfalls(study, final)
     judged = next((name for name in JUDGED if name in final.overall), None)
     accepted = judged is not None and not any(short.model == judged for short in missed)
+    if results.recalibrated != recalibrated_figures(final):
+        raise Broken("recalibrated: found other figures than the summed score bins give")
     if results.accepted != accepted:
         raise Broken(f"accepted: found {results.accepted}, the final test gives {accepted}")
     if results.acceptance != tuple(short.words for short in missed):

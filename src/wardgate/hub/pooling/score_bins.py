@@ -60,16 +60,21 @@ def ask_bins(
     model: str,
     beta: Vector | None,
     listed: Mapping[str, str] = MappingProxyType({}),
+    prior_deviation: float | None = None,
 ) -> Ask:
     """Return the ask for one model's bins. `beta` None means each site's own local model.
 
-    `listed` is the fixed list of models for which the locked test is opened.
+    Args:
+        listed: The fixed list of models for which the locked test is opened.
+        prior_deviation: Given, each site first shifts the model's intercept by its own few training records.
     """
+    shifted = {} if prior_deviation is None else {"prior_deviation": text_of(prior_deviation)}
     return Ask(
         what=what,
         computation="score_bins",
         sites=sites,
         parameters={
+            **shifted,
             "model": model,
             "bins": grid.bins,
             "subgroup_bins": SUBGROUP_BINS,

@@ -1,5 +1,6 @@
 """How each approach does on the hospitals' own persons: overall from summed score bins, per site from sited answers."""
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
@@ -13,12 +14,16 @@ from wardgate.records.errors import CheckFailed
 from wardgate.records.messages import Answer, SplitName
 from wardgate.records.opening import digest_of, list_of
 from wardgate.records.parcel import pack_vector
+from wardgate.records.results import Recalibrated
 
 Vector = NDArray[np.float64]
 Models = Mapping[str, Vector | None]
 """Name to coefficients; None stands for each site's own local model."""
 
 RECALIBRATED = "federated"
+
+SMALLEST = 11
+"""Events and non-events below which no figure is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +35,14 @@ class Transfer:
         subgroups: By model, in the order of the study's groups; empty where there are too few persons.
         sites: The sited answers, refusals among them.
         missing: By model, why there are no figures.
+        recalibrated: The federated model after each site's own shift, over all sites together; None where not asked.
     """
 
     overall: dict[str, Figures]
     subgroups: dict[str, tuple[Figures, ...]]
     sites: Mapping[str, Answer]
     missing: dict[str, str]
+    recalibrated: Figures | None = None
 
 
 def test_transfer(
@@ -74,6 +81,23 @@ def test_transfer(
             missing[name] = str(failed)
             continue
         overall[name], subgroups[name] = read_bins(told.sum(), grid, noise=told.noise)
+    recalibrated: Figures | None = None
+    if sited and split == "locked_test" and RECALIBRATED in overall:
+        try:
+            told = yield ask_bins(
+                what=f"{split}: score bins of '{RECALIBRATED}' after each site's own shift",
+                sites=sites,
+                split=split,
+                noise_multiplier=noise_multiplier,
+                grid=grid,
+                model=RECALIBRATED,
+                beta=models[RECALIBRATED],
+                listed=listed,
+                prior_deviation=prior_deviation,
+            )
+            recalibrated, _ = read_bins(told.sum(), grid, noise=told.noise)
+        except CheckFailed as failed:
+            missing["recalibrated"] = str(failed)
     answers: Mapping[str, Answer] = {}
     if sited:
         parameters: dict[str, object] = {
@@ -92,7 +116,7 @@ def test_transfer(
             arrays=tuple((name, beta) for name, beta in models.items() if beta is not None),
         )
         answers = told.answers
-    return Transfer(overall=overall, subgroups=subgroups, sites=answers, missing=missing)
+    return Transfer(overall=overall, subgroups=subgroups, sites=answers, missing=missing, recalibrated=recalibrated)
 
 
 def spread_of_calibration(sites: Mapping[str, Answer]) -> float:
@@ -111,3 +135,16 @@ def spread_of_calibration(sites: Mapping[str, Answer]) -> float:
     if len(before) < 3:
         return 0.3
     return float(np.sqrt(max(float(np.var(before, ddof=1)) - float(np.mean(noise)), 0.01)))
+
+
+def recalibrated_figures(transfer: Transfer) -> Recalibrated | None:
+    """Return the federated model before and after the sites' own shifts, where all of it can be shown."""
+    before, after = transfer.overall.get(RECALIBRATED), transfer.recalibrated
+    if before is None or after is None or min(after.events, after.non_events) < SMALLEST:
+        return None
+    found = {
+        f"{name}_{when}": getattr(figures, name).value
+        for when, figures in (("before", before), ("after", after))
+        for name in ("auroc", "oe", "slope")
+    }
+    return Recalibrated(**found) if all(map(math.isfinite, found.values())) else None

@@ -10,6 +10,7 @@ from wardgate.hospital.ward.learning.score_bins import ScoreBins
 from wardgate.hospital.ward.transfer.groups import subgroup_masks
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.workload import Workload
+from wardgate.measures.calibration import recalibrate
 from wardgate.measures.logistic import linear
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Refused
@@ -108,5 +109,14 @@ def _score_bins(bench: Bench, question: Question, parcel: Parcel) -> Bounded:
         low=number_of(parameters["low"]),
         high=number_of(parameters["high"]),
     )
+    logits = linear(part.x, beta)
+    if "prior_deviation" in parameters:
+        logits = logits + _shift(bench, beta, number_of(parameters["prior_deviation"]))
     masks = subgroup_masks(bench.study, part.table)[: int(parameters["subgroups"])]
-    return bins(linear(part.x, beta), part.y, [mask for _, mask in masks])
+    return bins(logits, part.y, [mask for _, mask in masks])
+
+
+def _shift(bench: Bench, beta: Vector, prior_deviation: float) -> float:
+    """Return this site's own intercept shift, from a few training records. It leaves only inside a sum."""
+    train, records = bench.part("train"), bench.study.recalibration_records
+    return recalibrate(train.y[:records], linear(train.x[:records], beta), prior_deviation=prior_deviation).value
