@@ -197,7 +197,7 @@ class Exchange:
         if question.sum is None or ask.shape is None:
             raise Broken("the question asks for no sum")
         plan = agreed_plan(question.sum, ask.shape, question_sha256=digest)
-        masked = {site: np.asarray(one.vector("masked"), dtype=np.uint64) for site, one in admitted.items()}
+        masked = {site: _masked(one, plan.entries) for site, one in admitted.items()}
         opened = total(plan, masked)
         ref, data = pack_vector("total", opened)
         record = OpenedSum(
@@ -219,3 +219,10 @@ class Exchange:
     def _keep(self, party: str, parcel: Parcel, event: str) -> None:
         self.store.append(Kept(party=party, parcel=parcel))
         self.log.append(canonical({"event": event, "party": party, "sha256": sha256(parcel.envelope)}))
+
+
+def _masked(one: Admitted, entries: int) -> NDArray[np.uint64]:
+    vector = one.vector("masked")
+    if vector.dtype != np.uint64 or vector.shape != (entries,):
+        raise Broken(f"{one.answer.site}: expected {entries} masked numbers, found {vector.dtype} {vector.shape}")
+    return np.asarray(vector, dtype=np.uint64)

@@ -21,8 +21,8 @@ from wardgate.records.messages import Answer
 from wardgate.records.verdict import Evidence
 
 MEANINGS: dict[told.ApproachName, str] = {
-    "local": "Each hospital's own model, which never leaves it. Over all hospitals together it also gains from knowing each "
-    "hospital's own rate of outcomes.",
+    "local": "Each hospital's own model, which never leaves it. Over all hospitals together it also gains from knowing "
+    "each hospital's own rate of outcomes.",
     "commons": "One model trained on the admitted synthetic corpora alone.",
     "federated": "One model from secure sums over all hospitals; nobody's rows moved.",
     "hybrid": "Started from the commons model, with the ridge chosen there, then fitted by secure sums.",

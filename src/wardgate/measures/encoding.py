@@ -38,8 +38,10 @@ def design_columns(features: Sequence[Feature]) -> tuple[Column, ...]:
     columns = [Column(name="intercept", feature="")]
     for feature in features:
         if feature.type == "category":
-            for value in (feature.values or ())[1:]:
-                columns.append(Column(name=f"{feature.name}={value}", feature=feature.name, category=value))
+            columns += [
+                Column(name=f"{feature.name}={value}", feature=feature.name, category=value)
+                for value in (feature.values or ())[1:]
+            ]
         else:
             columns.append(Column(name=feature.name, feature=feature.name))
         if feature.missing == "allowed":
@@ -84,8 +86,7 @@ def design_matrix(features: Sequence[Feature], table: pl.DataFrame) -> Matrix:
             text = _cast(series, pl.String())
             if not bool(text.drop_nulls().is_in(list(known)).all()):
                 raise Invalid(f"column '{feature.name}' holds a category that the study does not name")
-            for value in known[1:]:
-                parts.append((text == value).fill_null(False).to_numpy().astype(np.float64))
+            parts += [(text == value).fill_null(False).to_numpy().astype(np.float64) for value in known[1:]]
         else:
             numbers = scaled(feature, series)
             parts.append(np.where(np.isfinite(numbers), numbers, 0.0))

@@ -1,5 +1,7 @@
 """Names of the study's subgroups, in the one order that hub and wards share."""
 
+from itertools import pairwise
+
 from wardgate.records.canonical import text_of
 from wardgate.records.study import Study
 
@@ -12,7 +14,7 @@ def group_names(study: Study) -> tuple[str, ...]:
         if subgroup.cuts:
             cuts = [text_of(cut) for cut in subgroup.cuts]
             names.append(f"{feature.name}<{cuts[0]}")
-            names += [f"{feature.name}>={low},<{high}" for low, high in zip(cuts, cuts[1:], strict=False)]
+            names += [f"{feature.name}>={low},<{high}" for low, high in pairwise(cuts)]
             names.append(f"{feature.name}>={cuts[-1]}")
         elif feature.type == "boolean":
             names += [f"{feature.name}=no", f"{feature.name}=yes"]
