@@ -12,10 +12,12 @@ from wardgate.entropy import SystemEntropy
 from wardgate.hospital.spool import MemorySpool
 from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.hospital.wire.courier import Courier
+from wardgate.hub.chain import Run
 from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.records.canonical import sha256
 from wardgate.records.envelope import Signer, Statement, seal
+from wardgate.records.errors import CheckFailed
 from wardgate.records.mapping import parse_hospital
 from wardgate.records.messages import QUESTION, Answer, Question, Roster, RosterEntry, SumTerms, open_answer
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes
@@ -195,13 +197,35 @@ class Consortium:
         return exchange.take(ask, asked, {site: self.carry(site, asked[site][1]) for site in ask.sites})
 
     def drive(self, steps: Any, exchange: Exchange) -> Any:
-        """Carry a driver's asks until it ends, and return what it found."""
+        """Carry a driver's asks until it ends, and return what it found. Closed sums are told to the driver."""
         try:
             ask = next(steps)
             while True:
-                ask = steps.send(self.ask(ask, exchange))
+                try:
+                    told = self.ask(ask, exchange)
+                except CheckFailed as failed:
+                    ask = steps.throw(failed)
+                else:
+                    ask = steps.send(told)
         except StopIteration as end:
             return end.value
+
+    def desk(self) -> Exchange:
+        """An honest hub's desk that goes on where the conversation is."""
+        exchange = self.exchange()
+        exchange._number = self.number = self.number + 10_000
+        exchange._rosters.append((frozenset(self.sites), self.roster))
+        exchange.persons_bands.update(dict.fromkeys(self.sites, "200-499"))
+        return exchange
+
+    def run(self, **fields: Any) -> tuple[Run, Exchange]:
+        """Run the whole chain."""
+        exchange = self.exchange()
+        run = Run(
+            study=self.study, study_sha256=self.digest, site_keys=self.keys, coin=exchange.coin, seed=3, **fields
+        )
+        self.drive(run.steps(), exchange)
+        return run, exchange
 
 
 @pytest.fixture(scope="session")

@@ -37,12 +37,8 @@ def step(sites: tuple[str, ...]) -> Ask:
 
 def conversation(shared: Any, ask: Ask) -> tuple[Any, dict[str, Any], dict[str, Parcel]]:
     """An honest hub's questions and everybody's honest answers."""
-    exchange = shared.exchange()
-    exchange._number = shared.number
-    exchange._rosters.append((frozenset(shared.sites), shared.roster))
-    exchange.persons_bands.update(dict.fromkeys(shared.sites, "200-499"))
+    exchange = shared.desk()
     asked = exchange.questions(ask)
-    shared.number = exchange._number
     return exchange, asked, {site: shared.carry(site, asked[site][1]) for site in ask.sites}
 
 

@@ -33,7 +33,7 @@ from wardgate.records.measured import Measured
 from wardgate.records.messages import Answer, Roster, RosterEntry, SplitName
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
-from wardgate.sums.graph import neighbours
+from wardgate.sums.graph import FULL_UP_TO, neighbours
 
 Vector = NDArray[np.float64]
 Steps = Generator[Ask, Told, None]
@@ -156,7 +156,10 @@ class Run:
             raise CheckFailed(f"{len(self.sites)} hospitals can take part, expected at least 3. {reasons}")
 
     def introduce(self, sites: tuple[str, ...]) -> Steps:
-        """Let the sites of a roster check each other's signed enrolments and agree on secrets."""
+        """Let the sites of a roster check each other's signed enrolments and agree on secrets.
+
+        Beyond 50 sites, who shares masks with whom depends on the roster, so a smaller one is introduced anew.
+        """
         entries = [
             RosterEntry(
                 site=site,
@@ -221,6 +224,8 @@ class Run:
         self.sites = tuple(site for site in self.sites if site not in self.named)
         if len(self.sites) < 3:
             raise CheckFailed(f"{len(self.sites)} hospitals are left after the definition check, expected at least 3")
+        if self.named and len(self.sites) > FULL_UP_TO:
+            yield from self.introduce(self.sites)
 
     def grow_joint_corpus(self) -> Steps:
         """Fit one generator over the sites without a corpus of their own."""
@@ -229,6 +234,8 @@ class Run:
             self.joint_reason = f"{len(self.joint_sites)} sites without a corpus of their own; a sum needs 3"
             return
         try:
+            if FULL_UP_TO < len(self.joint_sites) < len(self.sites):
+                yield from self.introduce(self.joint_sites)
             self.joint = yield from joint_marginals(
                 study=self.study, sites=self.joint_sites, test_noise=self.test_noise
             )

@@ -14,9 +14,13 @@ Vector = NDArray[np.float64]
 
 
 def pooled_design(study: Study, corpora: Sequence[pl.DataFrame]) -> tuple[Vector, NDArray[np.int8]]:
-    """Return the design and labels of all corpora together, shapes (n, p) and (n,)."""
-    whole = pl.concat([corpus.select([*(f.name for f in study.features), "label"]) for corpus in corpora])
-    return design_matrix(study.features, whole), labels(whole)
+    """Return the design and labels of all corpora together, shapes (n, p) and (n,).
+
+    Raises:
+        Invalid: a corpus holds something else than the study's columns.
+    """
+    designs = [design_matrix(study.features, corpus) for corpus in corpora]
+    return np.concatenate(designs), np.concatenate([labels(corpus) for corpus in corpora])
 
 
 def train(study: Study, corpora: Sequence[pl.DataFrame], *, ridge: float) -> Vector:
