@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from jinja2 import TemplateError
+
 from wardgate import __version__
 from wardgate.hub import layout
 from wardgate.hub.intake.approaches import check_acceptance, check_approach, final_test
@@ -47,7 +49,11 @@ def check_report(folder: Folder, results: Results) -> None:
             " against the signed manifest, not rendered again"
         )
         return
-    if render(results).encode() != data:
+    try:
+        page = render(results).encode()
+    except TemplateError as error:
+        raise Broken("results.json cannot be rendered, so the report is none of it") from error
+    if page != data:
         raise Broken("is not what results.json renders to")
     folder.count("report, rendered again")
 
