@@ -221,9 +221,7 @@ class Consortium:
     def run(self, **fields: Any) -> tuple[Run, Exchange]:
         """Run the whole chain."""
         exchange = self.exchange()
-        run = Run(
-            study=self.study, study_sha256=self.digest, site_keys=self.keys, coin=exchange.coin, seed=3, **fields
-        )
+        run = Run(study=self.study, study_sha256=self.digest, site_keys=self.keys, coin=exchange.coin, seed=3, **fields)
         self.drive(run.steps(), exchange)
         return run, exchange
 
