@@ -230,6 +230,8 @@ def test_the_first_lists_digest_opens_nothing_for_another_model(six: Any) -> Non
         {**BINS, "models_sha256": digest_of(listed)},
     ):
         assert six.say("h0", [other], parameters=parameters, **ask).outcome == "refused"
+    for twice in ([other, BETA], [BETA, other]):
+        refused(six.say("h0", twice, parameters=locked(listed), **ask), "two vectors under one name")
     named = pack_vector("m", np.ones(4))
     evaluate = {"models": ["m"], "listed": listed, "models_sha256": digest_of(listed)}
     answer = six.say("h0", [named], computation="evaluate", split="locked_test", parameters=evaluate)

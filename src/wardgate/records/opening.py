@@ -37,6 +37,8 @@ def check_listed(question: Question) -> str:
     if question.parameters.get("models_sha256") != digest:
         raise Refused("the list of models is not the one for which the locked test is opened")
     brought = {ref.name: ref.sha256 for ref in question.vectors}
+    if len(brought) != len(question.vectors):
+        raise Refused("the question brings two vectors under one name")
     single = question.computation == "score_bins"
     names = [question.parameters.get("model")] if single else question.parameters.get("models")
     if not isinstance(names, list) or not names:
