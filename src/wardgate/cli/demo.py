@@ -1,6 +1,7 @@
 """`wardgate demo`: the whole chain on simulated hospitals, or on a public data set divided into its hospitals."""
 
 import datetime
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -96,7 +97,7 @@ def demo(
         typer.echo((out / "results.json").read_text(encoding="utf-8"))
         return
     typer.echo(summarise(results))
-    typer.echo(f"\nReport:  {out / 'report.html'}\nCheck:   wardgate verify {out}")
+    typer.echo(f"\nReport:  {out / 'report.html'}\nCheck:   {sys.argv[0]} verify {out}")
 
 
 def _mapping(path: Path | None) -> Path | None:

@@ -31,7 +31,8 @@ def summarise(results: Results) -> str:
         _HEAD,
         *(_row(approach) for approach in results.approaches),
         "",
-        f"Accepted    {'yes' if results.accepted else 'NO'}: {'; '.join(results.acceptance) or 'nothing recorded'}",
+        f"Accepted    {_accepted(results, facts.joint)}",
+        *(f"Short       {words}" for words in results.acceptance[:4]),
         f"Hospitals   {len(facts.took_part)} of {len(results.sites)} took part; "
         f"{len(facts.too_small) or 'none'} of them too small for figures of their own",
         f"Named       {listed(results.mismatched_sites) or 'nobody'}",
@@ -86,3 +87,11 @@ def _short(value: float | None) -> str:
 
 def _printable(line: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in line).rstrip()
+
+
+def _accepted(results: Results, joint: Approach | None) -> str:
+    if joint is None:
+        return "NO: there is no joint model"
+    if results.accepted:
+        return f"yes: the {joint.name} model meets every threshold of the study"
+    return f"NO: the {joint.name} model misses thresholds of the study"
