@@ -59,3 +59,24 @@ def test_every_room_is_in_the_picture_of_the_house(root: Path) -> None:
 @pytest.mark.parametrize("target", ["demo", "test", "test-slow", "lint", "bench", "docs", "clean", "help"])
 def test_a_target_that_newcomers_guess_exists(root: Path, target: str) -> None:
     assert re.search(rf"^{target}:", (root / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+def _threats(root: Path) -> tuple[str, str]:
+    """The threat model, and what it says is not protected."""
+    kept, _, open_ = (root / "docs/security.md").read_text().partition("## What is not protected")
+    return kept, open_
+
+
+def test_every_test_that_the_threat_model_names_exists(root: Path) -> None:
+    named = set(re.findall(r"`(test_\w+)`", "".join(_threats(root))))
+    files = (root / "tests").rglob("test_*.py")
+    there = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), flags=re.MULTILINE)}
+    assert len(named) > 50
+    assert sorted(named - there) == []
+
+
+def test_every_line_of_the_threat_model_names_a_test(root: Path) -> None:
+    kept, _ = _threats(root)
+    rows = [line for line in kept.splitlines() if line.startswith("| ") and not line.endswith("| test |")]
+    assert len(rows) > 30
+    assert [row for row in rows if "`test_" not in row] == []

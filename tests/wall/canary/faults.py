@@ -149,7 +149,7 @@ def broken(
 
 def wrapped(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[Any], Any]) -> None:
     """Let a step run, and change what it returns."""
-    path = STEPS[step] if step in STEPS else step
+    path = STEPS.get(step, step)
     kept = _found(path)
     monkeypatch.setattr(path, lambda *args, **kwargs: change(kept(*args, **kwargs)))
 
@@ -193,7 +193,7 @@ class Heard:
         return "\n".join(path.read_text(encoding="utf-8") for path in sorted(self.work.glob("*/private.log")))
 
     def left(self) -> Iterator[leaks.Piece]:
-        """Everything that left: parcels, the finished run, what was printed, and the error with all that clings to it."""
+        """Everything that left: parcels, the finished run, what was printed, and the error with what clings to it."""
         for exchange in self.exchanges:
             for number, kept in enumerate(exchange.store):
                 yield from leaks.pieces(f"parcel {number} of {kept.party}", kept.parcel.envelope)
