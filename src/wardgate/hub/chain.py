@@ -229,7 +229,12 @@ class Run:
 
     def grow_joint_corpus(self) -> Steps:
         """Fit one generator over the sites without a corpus of their own."""
-        self.joint_sites = tuple(site for site in self.sites if site not in self.corpora)
+        spent = {
+            site
+            for _, site, answer in self.corpus_answers
+            if answer.evidence is not None and answer.evidence.cumulative_epsilon > 0
+        }
+        self.joint_sites = tuple(site for site in self.sites if site not in self.corpora and site not in spent)
         if len(self.joint_sites) < 3:
             self.joint_reason = f"{len(self.joint_sites)} sites without a corpus of their own; a sum needs 3"
             return
