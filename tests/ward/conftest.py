@@ -108,6 +108,8 @@ class Desk:
             "split": "train",
             "bounded": Bounded(vector=vector, shape=counts_shape(entries=len(vector), l2=1.5), persons=100),
             "pair_secrets": {site: secret for site, secret in self.secrets.items() if site != "s0"},
+            "persons_of": dict.fromkeys(self.secrets, 200),
+            "share": 0.5,
             "persons_at_least": 900,
         }
         return Summed(**(plain | fields))

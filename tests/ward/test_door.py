@@ -118,6 +118,16 @@ def test_blocks_of_three_may_be_left_out_and_regrouping_them_may_not(desk: Any) 
         assert "sum.isolated" in refusal(desk.sum_over(regrouped))
 
 
+def test_a_difference_of_three_hospitals_with_few_persons_stays(desk: Any) -> None:
+    """The attack: nine hospitals less six are three, and with three patients each in this split they are nine."""
+    few = {f"s{place}": 6 if place > 5 else 200 for place in range(9)}
+    assert desk.sum_over("012345678", desk.addend(persons_of=few)).outcome == "released"
+    assert "sum.isolated" in refusal(desk.sum_over("012345", desk.addend(persons_of=few)))
+    assert "sum.isolated" in refusal(desk.sum_over("012345", desk.addend(persons_of={}))), "unknown counts as none"
+    enough = few | {"s8": 10}
+    assert desk.sum_over("012345", desk.addend(persons_of=enough)).outcome == "released"
+
+
 def test_a_refused_roster_is_not_remembered_and_splits_are_apart(desk: Any) -> None:
     assert desk.sum_over("012345678").outcome == "released"
     assert desk.sum_over("01234567").outcome == "refused"

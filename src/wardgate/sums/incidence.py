@@ -1,7 +1,7 @@
 """Do several sums together give away fewer sites than any one of them?"""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from itertools import combinations
 
@@ -58,6 +58,45 @@ def _isolates(rosters: frozenset[frozenset[str]], minimum: int) -> frozenset[str
         if len(found) < minimum and _rank(np.delete(matrix, columns, axis=1), primes) < rank:
             return found
     return None
+
+
+def thin(rosters: Collection[frozenset[str]], *, persons: Mapping[str, float], minimum: float) -> frozenset[str] | None:
+    """Find sites with fewer than `minimum` persons together that exact sums over these rosters give away.
+
+    Three hospitals of three patients each are three sites, and still nine patients. Looked at are all sites that
+    are in the same rosters, where some combination rests on them alone, and what one roster holds beyond another
+    that lies within it. Combinations that rest on several such groups at once are not searched.
+
+    Args:
+        persons: Persons at least of each site; a site that is not there counts as none.
+    """
+    return next((group for group in _groups(frozenset(rosters)) if not _reaches(group, persons, minimum)), None)
+
+
+def _reaches(sites: frozenset[str], persons: Mapping[str, float], minimum: float) -> bool:
+    total = 0.0
+    for site in sites:
+        total += persons.get(site, 0.0)
+        if total >= minimum:
+            return True
+    return False
+
+
+@lru_cache(maxsize=64)
+def _groups(rosters: frozenset[frozenset[str]]) -> tuple[frozenset[str], ...]:
+    """Return the groups of sites that sums over these rosters give away, as far as `thin` looks."""
+    kept = sorted((roster for roster in rosters if roster), key=len)
+    if not kept:
+        return ()
+    found = [outer - inner for inner, outer in combinations(kept, 2) if inner < outer]
+    sites, atoms = _atoms(kept)
+    matrix = np.array(list(atoms), dtype=np.int64).T
+    primes = _primes(_primes_needed(min(matrix.shape)))
+    rank = _rank(matrix, primes)
+    for column, members in enumerate(atoms.values()):
+        if _rank(np.delete(matrix, [column], axis=1), primes) < rank:
+            found.append(frozenset(sites[index] for index in members))
+    return tuple(found)
 
 
 def _atoms(rosters: list[frozenset[str]]) -> tuple[list[str], dict[tuple[bool, ...], list[int]]]:

@@ -63,6 +63,7 @@ class Bench:
         coin: The study's public coin, worked out from the keys that this hospital knows.
         met: What those sites signed of themselves.
         rosters: By digest, the least persons of every site that a roster introduces.
+        least: The least persons of every site of any roster.
     """
 
     hospital: Hospital
@@ -77,6 +78,7 @@ class Bench:
     coin: str = ""
     met: dict[str, RosterEntry] = field(default_factory=dict)
     rosters: dict[str, dict[str, int]] = field(default_factory=dict)
+    least: dict[str, int] = field(default_factory=dict)
     generator: Fitted | None = None
     attempts: int = 0
     verdicts: list[tuple[Evidence, Verdict]] = field(default_factory=list)

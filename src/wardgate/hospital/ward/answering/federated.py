@@ -59,6 +59,8 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
         split=question.split,
         bounded=bounded,
         pair_secrets=bench.pair_secrets,
+        persons_of=bench.least,
+        share=share,
         persons_at_least=int(persons * share),
         opening=opening,
     )

@@ -50,6 +50,7 @@ def join(bench: Bench, question: Question, parcel: Parcel, phone_book: Mapping[s
     digest = sha256(parcel.blobs[0])
     bench.coin = study_coin(bench.study_sha256, phone_book)
     bench.rosters[digest] = {site: at_least(entry.persons_band) for site, entry in entries.items()}
+    bench.least |= bench.rosters[digest]
     said: dict[str, object] = {"roster_sha256": digest, "sites": len(entries)}
     return Statement(said=said, smallest_cell=bench.study.gate.small_cells.min_count)
 

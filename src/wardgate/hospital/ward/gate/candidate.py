@@ -1,5 +1,6 @@
 """What wants to leave. The gate knows these four kinds and no other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -48,11 +49,19 @@ class Sited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summed:
-    """One addend of a secure sum."""
+    """One addend of a secure sum.
+
+    Attributes:
+        persons_of: Persons at least of every site that was ever introduced, over all splits.
+        share: Share of persons in this split.
+        persons_at_least: Persons at least of the whole sum, in this split.
+    """
 
     split: SplitName
     bounded: Bounded
     pair_secrets: dict[str, bytes]
+    persons_of: Mapping[str, int]
+    share: float
     persons_at_least: int
     opening: int | None = None
 

@@ -30,7 +30,7 @@ from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
 from wardgate.sums.agreed import agreed_plan
-from wardgate.sums.incidence import isolates
+from wardgate.sums.incidence import isolates, thin
 from wardgate.sums.plan import claim_event, contribute
 
 EXACT = Claim(kind="exact", excludes=("true values; no epsilon covers them",))
@@ -152,7 +152,7 @@ class Door:
         claim = EXACT if exact else _dp(events, self.study.budget.delta, self.entropy.name)
         spending = Spending(population=POPULATION, split=split, what=what, gaussian=events, exact=int(exact))
         roster = frozenset(terms.roster)
-        isolated = isolates((*self.ledger.rosters(split), roster)) if exact else None
+        isolated = self._given_away(split, roster, candidate) if exact else None
         evidence = Evidence(
             kind="summed",
             persons_train=band(candidate.persons_at_least),
@@ -187,6 +187,12 @@ class Door:
             blobs=[pack_vector("masked", masked)],
             opening=candidate.opening,
         )
+
+    def _given_away(self, split: Split, roster: frozenset[str], candidate: Summed) -> frozenset[str] | None:
+        """Return sites that this exact sum and the earlier ones would give away: fewer than three, or thin ones."""
+        rosters = (*self.ledger.rosters(split), roster)
+        minimum = self.study.gate.small_cells.min_count / candidate.share
+        return isolates(rosters) or thin(rosters, persons=candidate.persons_of, minimum=minimum)
 
     def judge(self, candidate: CorpusTry) -> tuple[Evidence, Verdict]:
         """Return evidence and verdict on one candidate corpus; the noise it used is spent already."""
