@@ -101,10 +101,16 @@ def opened(*rosters: str, split: str = "train") -> list[Opened]:
     return sums
 
 
-def test_exact_sums_that_together_give_one_site_away_are_named() -> None:
-    assert check_span(opened("abcdef", "abcde")) == {"train": "f"}
-    assert check_span(opened("abcdef", "abc", "def")) == {}
-    assert check_span([*opened("abcdef"), *opened("abcde", split="holdout")]) == {}
+def test_exact_sums_that_together_give_few_sites_or_persons_away_are_named(small) -> None:
+    study = small.finished.run.study
+
+    def span(sums: list[Opened], persons: int = 1000) -> dict[str, str]:
+        return check_span(sums, persons=dict.fromkeys("abcdef", persons), study=study)
+
+    assert span(opened("abcdef", "abcde")) == {"train": "f"}
+    assert span(opened("abcdef", "abc", "def")) == {}
+    assert span([*opened("abcdef"), *opened("abcde", split="holdout")]) == {}
+    assert span(opened("abcdef", "abc"), persons=3) == {"train": "d, e, f"}, "three sites, and nine patients"
 
 
 def terms_fault(study, **changed) -> str:

@@ -82,8 +82,9 @@ def audit(root: Path, *, key: bytes | None = None) -> Audit:
         check_hub_head(folder)
         if talk.whole:
             check_sites(folder, talk, study)
-            for split, sites in check_span(talk.opened).items():
-                folder.find(f"exact sums on '{split}'", f"together they give away {sites}: fewer than three sites")
+            for split, sites in check_span(talk.opened, persons=talk.persons, study=study).items():
+                what = f"together they give away {sites}: fewer than three sites, or too few persons"
+                folder.find(f"exact sums on '{split}'", what)
             with folder.at(layout.CATALOGUE):
                 check_releases(folder, talk, corpora, mismatched_of(talk), study)
             if results is not None:

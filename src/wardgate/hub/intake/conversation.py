@@ -16,6 +16,7 @@ from wardgate.hub.intake.evidence import check_evidence
 from wardgate.hub.intake.reading import Folder
 from wardgate.hub.intake.recount import Opened, recount
 from wardgate.hub.intake.vectors import Vectors
+from wardgate.records.bands import at_least
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.envelope import Statement, unseal
 from wardgate.records.errors import Broken
@@ -64,6 +65,7 @@ class Conversation:
         answers: By site, in their order.
         given: By question and site.
         opened: Sums that the hub opened, recounted.
+        persons: At least, of each site that takes part, by the band that it signed.
         joint_certificate: Digest of the joint corpus's certificate as the hub's log names it.
         whole: Whether the log was followed to its end.
     """
@@ -72,6 +74,7 @@ class Conversation:
     answers: dict[str, list[Answered]] = field(default_factory=dict)
     given: dict[str, dict[str, Answered]] = field(default_factory=dict)
     opened: list[Opened] = field(default_factory=list)
+    persons: dict[str, float] = field(default_factory=dict)
     joint_certificate: str = ""
     whole: bool = False
 
@@ -228,6 +231,7 @@ class _Walk:
         entry = introduction(answer, envelope_sha256=given.sha256, key=self.folder.keys[site])
         if entry is not None and site not in self.introduced:
             self.introduced[site] = entry
+            self.talk.persons[site] = at_least(entry.persons_band)
         self.folder.count("answers")
         check_evidence(answer, asked.question, persons=asked.persons, step=self.study.gate.small_cells.rounding)
         present = [blob for blob in blobs if blob is not None]

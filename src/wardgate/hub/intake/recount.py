@@ -12,11 +12,11 @@ from wardgate.marginals.workload import Workload
 from wardgate.measures.encoding import design_columns
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Broken
-from wardgate.records.messages import OpenedSum, Question, SumTerms
+from wardgate.records.messages import OpenedSum, Question, SplitName, SumTerms
 from wardgate.records.parcel import VectorRef, pack_vector, unpack_vector
 from wardgate.records.study import Study
 from wardgate.sums.agreed import agreed_plan
-from wardgate.sums.incidence import isolates
+from wardgate.sums.incidence import isolates, thin
 from wardgate.sums.plan import total
 from wardgate.sums.shape import Shape, counts_shape, newton_shape, score_bins_shape
 
@@ -105,19 +105,25 @@ def _noise(terms: SumTerms, shape: Shape) -> float:
     return terms.noise_multiplier * shape.l2 * math.sqrt(sites / (sites - terms.tolerated))
 
 
-def check_span(opened: Sequence[Opened]) -> dict[str, str]:
+def check_span(opened: Sequence[Opened], *, persons: Mapping[str, float], study: Study) -> dict[str, str]:
     """Return, by split, which sites the exact sums give away together; empty where they give away nobody.
 
-    No combination of exact sums may rest on fewer than three sites.
+    No combination of exact sums may rest on fewer than three sites, or on fewer persons than the policy's smallest
+    count.
+
+    Args:
+        persons: Persons at least of each site, by what it signed.
     """
     given_away: dict[str, str] = {}
-    exact: dict[str, set[frozenset[str]]] = {}
+    exact: dict[SplitName, set[frozenset[str]]] = {}
     for one in opened:
         terms = one.question.sum
         if terms is not None and terms.noise_multiplier is None:
             exact.setdefault(one.question.split, set()).add(frozenset(terms.roster))
     for split, rosters in sorted(exact.items()):
-        found = isolates(tuple(rosters))
+        share = getattr(study.splits, split)
+        minimum = study.gate.small_cells.min_count / share
+        found = isolates(tuple(rosters)) or thin(tuple(rosters), persons=persons, minimum=minimum)
         if found is not None:
             given_away[split] = ", ".join(sorted(found))
     return given_away
