@@ -70,6 +70,8 @@ class FolderSpool:
         return name
 
     def take(self, box: Box, name: str) -> Parcel:
+        if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+            raise Broken("the spool holds no parcel of that name: expected a SHA-256")
         path = self._root / box / f"{name}.parcel"
         try:
             data = path.read_bytes()
