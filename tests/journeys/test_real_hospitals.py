@@ -8,6 +8,7 @@ import pytest
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_four_real_hospitals_from_locked_study_to_verified_run(root: Path, data_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     study = root / "examples" / "heart" / "study.yaml"

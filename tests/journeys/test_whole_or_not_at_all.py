@@ -16,6 +16,7 @@ import pytest
 
 from wardgate import cli
 from wardgate.hub.commons import directory
+from wardgate.hub.intake.audit import audit
 
 HELD = '''\
 """Read by the command's process before anything else: it says that it has come to a place, and waits there."""
@@ -91,14 +92,12 @@ def stopped(given: made_up.DataSet, out: Path, tmp_path: Path, *, at: str, by: s
 # Folders that hold something.
 
 
-def test_an_earlier_run_is_kept_unless_it_may_be_replaced(given, earlier: Path) -> None:
+def test_an_earlier_run_is_kept_unless_it_may_be_replaced(given, earlier: Path, capfd) -> None:
     before = snapshot(earlier)
-    done = commands.wardgate(*given.arguments(earlier))
-    assert done.returncode == 5
-    assert done.stderr == f"wardgate: {earlier} exists; choose another --out, or add --replace\n"
+    assert cli.run(given.arguments(earlier)) == 5
+    assert capfd.readouterr().err == f"wardgate: {earlier} exists; choose another --out, or add --replace\n"
     assert snapshot(earlier) == before
-    done = commands.wardgate(*given.arguments(earlier, "--replace"))
-    assert done.returncode == 0, done.stderr
+    assert cli.run(given.arguments(earlier, "--replace")) == 0
     assert snapshot(earlier) != before
     assert beside(earlier) == []
 
@@ -150,10 +149,9 @@ def test_after_a_kill_in_the_middle_of_writing_the_next_run_starts_cleanly(given
     assert (code, words) == (-9, "")
     assert not out.exists()
     assert [name for name in beside(out) if "unfinished" in name]
-    done = commands.wardgate(*given.arguments(out))
-    assert done.returncode == 0, done.stderr
+    assert cli.run(given.arguments(out)) == 0
     assert beside(out) == []
-    assert commands.wardgate("verify", str(out)).returncode == 0
+    assert audit(out).findings == ()
 
 
 def test_a_kill_between_the_renames_loses_neither_run(given, earlier: Path, tmp_path: Path) -> None:
@@ -183,11 +181,11 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(given, tiny_disk: Path) -> None:
-    done = commands.wardgate(*given.arguments(tiny_disk / "out"))
-    assert done.returncode == 5
-    assert done.stderr.startswith(f"wardgate: no room for the run in {tiny_disk}: ")
-    assert done.stderr.count("\n") == 1
+def test_a_full_disk_is_told_and_leaves_nothing(given, tiny_disk: Path, capfd) -> None:
+    assert cli.run(given.arguments(tiny_disk / "out")) == 5
+    words = capfd.readouterr().err
+    assert words.startswith(f"wardgate: no room for the run in {tiny_disk}: ")
+    assert words.count("\n") == 1
     assert list(tiny_disk.iterdir()) == []
 
 
@@ -208,15 +206,14 @@ def test_a_limit_on_file_sizes_is_told_and_leaves_the_earlier_run(given, earlier
     assert beside(earlier) == []
 
 
-def test_a_folder_that_may_not_be_written_is_told(given, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_told(given, tmp_path: Path, capfd) -> None:
     if os.geteuid() == 0:
         out = Path("/proc/run")
     else:
         (tmp_path / "locked").mkdir(mode=0o500)
         out = tmp_path / "locked" / "run"
-    done = commands.wardgate(*given.arguments(out))
-    assert done.returncode == 5
-    assert f"the run cannot be written to {out}" in done.stderr
+    assert cli.run(given.arguments(out)) == 5
+    assert f"the run cannot be written to {out}" in capfd.readouterr().err
 
 
 # Afterwards.

@@ -81,23 +81,28 @@ def _row_into_the_log_line(statement):
     return faults.replaced(statement, blobs=(("log", f"{faults.SECRET}\n".encode()),))
 
 
+TWINS = {
+    "review": (f"{faults.WARD}.answering.ward.described", _row_into_the_statement),
+    "roster": (f"{faults.WARD}.answering.ward.join", _row_into_the_statement),
+    "blob": (f"{faults.WARD}.answering.ward.described", _row_into_the_log_line),
+    "corpus": (
+        f"{faults.WARD}.generators.marginal_tree.FittedTree.sample",
+        lambda table: table.with_columns(marker=pl.lit(faults.VICTIM.numbers[0])),
+    ),
+    "certificate": (
+        f"{faults.WARD}.answering.corpus._generator_name",
+        lambda name: f"{name} {faults.VICTIM.numbers[0]}",
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("path", "change"),
-    [
-        (f"{faults.WARD}.answering.ward.described", _row_into_the_statement),
-        (f"{faults.WARD}.answering.ward.join", _row_into_the_statement),
-        (f"{faults.WARD}.answering.ward.described", _row_into_the_log_line),
-        (
-            f"{faults.WARD}.generators.marginal_tree.FittedTree.sample",
-            lambda table: table.with_columns(marker=pl.lit(faults.VICTIM.numbers[0])),
-        ),
-        (f"{faults.WARD}.answering.corpus._generator_name", lambda name: f"{name} {faults.VICTIM.numbers[0]}"),
-    ],
-    ids=["review", "roster", "blob", "corpus", "certificate"],
+    "twin",
+    ["review", "corpus", *(pytest.param(name, marks=pytest.mark.slow) for name in ("roster", "blob", "certificate"))],
 )
-def test_a_ward_that_lets_one_row_out_is_caught(path: str, change, tmp_path: Path, monkeypatch) -> None:
+def test_a_ward_that_lets_one_row_out_is_caught(twin: str, tmp_path: Path, monkeypatch) -> None:
     """The broken twins: without them, a search that finds nothing proves nothing."""
-    faults.wrapped(monkeypatch, path, change)
+    faults.wrapped(monkeypatch, *TWINS[twin])
     heard = faults.run(tmp_path, monkeypatch)
     found = leaks.leaks(heard.left(), texts=faults.VICTIM.texts, numbers=faults.VICTIM.numbers)
     assert found
@@ -117,7 +122,24 @@ def _nothing_left_but_a_reference(heard: faults.Heard) -> None:
         assert re.search(rf"^{reference} ", private, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("step", faults.STEPS)
+QUICK = (
+    "cohort loading",
+    "split",
+    "encode",
+    "generator fit",
+    "battery",
+    "newton",
+    "score bins",
+    "evaluate",
+    "decision",
+    "close",
+    "signature",
+)
+
+
+@pytest.mark.parametrize(
+    "step", [step if step in QUICK else pytest.param(step, marks=pytest.mark.slow) for step in faults.STEPS]
+)
 def test_a_step_that_fails_once_quotes_nobody(step: str, tmp_path: Path, monkeypatch, capfd) -> None:
     failed = faults.broken(monkeypatch, step)
     heard = faults.run(tmp_path, monkeypatch)

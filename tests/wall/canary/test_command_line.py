@@ -46,6 +46,7 @@ def test_no_marked_patient_leaves_by_the_command_line(file: str, tmp_path: Path)
     assert _search(done, out) == []
 
 
+@pytest.mark.slow
 def test_wards_that_print_warn_and_log_are_not_heard(tmp_path: Path) -> None:
     given, out, private = made_up.data_set(tmp_path / "set"), tmp_path / "out", tmp_path / "private"
     noisy = commands.noisy(tmp_path / "noisy", faults.SECRET)
