@@ -3,7 +3,7 @@
 import gzip
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -202,13 +202,3 @@ def study_text(**changes: Any) -> str:
 
 def _yaml(path: Path, value: object) -> None:
     path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
-
-
-@dataclass(slots=True, kw_only=True)
-class Seen:
-    """What a run showed to whoever watches its progress."""
-
-    asked: list[str] = field(default_factory=list)
-
-    def __call__(self, what: str, sites: int) -> None:
-        self.asked.append(f"{what} {sites}")
