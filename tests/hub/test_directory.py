@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardgate.hub import layout
-from wardgate.hub.chain import JOINT
 from wardgate.hub.commons import directory
-from wardgate.hub.exchange import HUB
 from wardgate.hub.intake.audit import audit
 from wardgate.records.envelope import unseal
 from wardgate.records.errors import Invalid
@@ -22,10 +20,6 @@ from wardgate.records.messages import MANIFEST, Manifest
 def listing(folder: Path) -> dict[str, bytes]:
     """Return every file below a folder."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_the_layout_uses_the_names_of_chain_and_exchange() -> None:
-    assert (layout.HUB, layout.JOINT) == (HUB, JOINT)
 
 
 def test_the_manifest_names_every_file_and_the_hub_signs_it(small, whole: Path) -> None:

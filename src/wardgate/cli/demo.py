@@ -92,6 +92,7 @@ def demo(
             report_html=render(results),
             study_text=text,
             replace=replace,
+            issued_on=issued_on,
         )
     if json_output:
         typer.echo((out / "results.json").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.hub.acceptance import Shortfall, shortfalls
+from wardgate.hub.layout import JOINT
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.commons import choose_ridge, score_range, train
 from wardgate.hub.pooling.definitions import Concordance, compare_definitions
@@ -439,10 +440,6 @@ class Run:
         told = yield Ask(what="close: budgets and logs", computation="close", sites=taking_part)
         self.closings = dict(told.answers)
         self.logs = {site: blobs.get("log", b"") for site, blobs in told.blobs.items()}
-
-
-JOINT = "joint"
-"""Name of the joint corpus among the corpora; no site may be called so."""
 
 
 def coarse(grid: Grid) -> Grid:

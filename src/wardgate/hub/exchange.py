@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.hub.intake.admit import Admitted, admit
+from wardgate.hub.layout import HUB
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.records.bands import at_most
 from wardgate.records.canonical import canonical, sha256
@@ -22,8 +23,6 @@ from wardgate.records.study import Study
 from wardgate.sums.agreed import agreed_plan
 from wardgate.sums.graph import study_coin
 from wardgate.sums.plan import total
-
-HUB = "hub"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from wardgate.records.errors import Broken, Invalid
 from wardgate.records.messages import SUM, Party
 from wardgate.records.parcel import VectorRef
 from wardgate.records.results import Results
+from wardgate.records.study import RESERVED_SITES
 
 HUB = "hub"
 JOINT = "joint"
@@ -34,7 +35,7 @@ CHECKPOINT = "evidence/hub/checkpoint"
 HUB_HEAD = "log-head/v1"
 """Predicate type of the hub's signed log head."""
 
-RESERVED = (HUB, JOINT, "roster.json", "vectors.bin")
+RESERVED = RESERVED_SITES
 """Names that no site of a run may have: they would be taken for something else in its folder."""
 
 

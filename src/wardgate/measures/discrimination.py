@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import norm
 
 from wardgate.records.measured import Measured
@@ -43,7 +44,7 @@ def _logit_interval(value: float, variance: float, m: float, n: float, level: fl
     deviation = np.sqrt(max(variance, edge**2)) / (inside * (1 - inside))
     reach = float(norm.ppf(0.5 + level / 2)) * deviation
     logit = np.log(inside / (1 - inside))
-    return float(1 / (1 + np.exp(-(logit - reach)))), float(1 / (1 + np.exp(-(logit + reach))))
+    return float(expit(logit - reach)), float(expit(logit + reach))
 
 
 def bin_error(events: Counts, non_events: Counts) -> float:

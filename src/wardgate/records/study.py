@@ -9,6 +9,9 @@ from wardgate.records.record import Name, Number, Record
 
 SCHEMA = "wardgate/study/1"
 
+RESERVED_SITES = ("hub", "joint", "roster.json", "vectors.bin")
+"""Names that a finished run uses for other things."""
+
 
 class Feature(Record):
     """One input of the model, with what every hospital must deliver for it.
@@ -236,6 +239,9 @@ class Study(Record):
             raise ValueError("a study needs at least one feature")
         if len(set(names)) != len(names):
             raise ValueError("two features have the same name")
+        for site in self.sites:
+            if site in RESERVED_SITES:
+                raise ValueError(f"no site may be called '{site}': that name is taken in a run's evidence")
         if self.label.name in names:
             raise ValueError(f"'{self.label.name}' is both the label and a feature")
         if len(set(self.sites)) != len(self.sites):

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from wardgate import __version__
-from wardgate.hub.chain import JOINT, Run
+from wardgate.hub.chain import Run
 from wardgate.hub.exchange import Exchange, Received
+from wardgate.hub.layout import JOINT
 from wardgate.hub.pooling.score_bins import Figures
 from wardgate.hub.pooling.transfer import Transfer, recalibrated_figures
 from wardgate.hub.telling.approaches import told_approaches, told_coefficients

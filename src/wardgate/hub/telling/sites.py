@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from wardgate.hub.chain import JOINT, Run
+from wardgate.hub.chain import Run
 from wardgate.hub.exchange import Exchange, Received
+from wardgate.hub.layout import JOINT
 from wardgate.hub.telling.words import claim_words
 from wardgate.policy.decision import decide
 from wardgate.records import results as told
