@@ -11,7 +11,7 @@ MUSEUM = Path(__file__).resolve().parent.parent / "museum"
 
 
 def _load(name: str) -> ModuleType:
-    """Load a helper that lies beside the museum's tests, once for all rooms that use it."""
+    """Load a module that lies beside the museum's tests, once for all rooms that use it."""
     known = f"wardgate_tests_{name}"
     if known not in sys.modules:
         spec = importlib.util.spec_from_file_location(known, MUSEUM / f"{name}.py")

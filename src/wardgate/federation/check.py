@@ -5,6 +5,8 @@ from pathlib import Path
 
 from wardgate.hospital.ward.cohort.build import load, read_mapping, satisfies
 from wardgate.hospital.ward.cohort.shown import shown_flow, shown_quality
+from wardgate.hospital.ward.generators.recommendation import recommendation
+from wardgate.records.bands import at_least, band
 from wardgate.records.results import FeatureQuality, FlowStep, Requirement
 from wardgate.records.study import Study
 
@@ -18,6 +20,7 @@ class Checked:
     flow: tuple[FlowStep, ...]
     quality: tuple[FeatureQuality, ...]
     requirements: tuple[Requirement, ...]
+    advice: str
 
     def plain(self) -> dict[str, object]:
         """Return JSON-ready data."""
@@ -27,6 +30,7 @@ class Checked:
             "flow": [step.model_dump(mode="json") for step in self.flow],
             "quality": [one.model_dump(mode="json") for one in self.quality],
             "requirements": [one.model_dump(mode="json") for one in self.requirements],
+            "advice": self.advice,
         }
 
     def text(self) -> str:
@@ -37,6 +41,7 @@ class Checked:
         lines += [f"  {one.state:<20}  {one.name}: {one.reason}" for one in self.requirements]
         lines.append("The data satisfy the study." if self.can else "The data do not satisfy the study:")
         lines += [f"  {reason}" for reason in self.reasons]
+        lines += ["A corpus of its own", f"  {self.advice}"]
         return "\n".join(lines)
 
 
@@ -58,4 +63,13 @@ def check_data(study: Study, folder: Path, mapping: Path | None = None) -> Check
         flow=shown_flow(cohort, minimum=minimum),
         quality=shown_quality(cohort, minimum=minimum),
         requirements=cohort.findings,
+        advice=_advice(cohort.table.height, study),
     )
+
+
+def _advice(persons: int, study: Study) -> str:
+    """Say what a private corpus of this hospital would be worth, by its band of training persons."""
+    training = at_least(band(int(persons * study.splits.train)))
+    if training == 0:
+        return "Too few persons for any corpus. Take part in sums."
+    return recommendation(training, study.budget.corpus)
