@@ -1,5 +1,6 @@
 """Does a joint model reach what the study locked as acceptable? The rehearsal's question."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wardgate.hub.pooling.transfer import Transfer
@@ -84,3 +85,15 @@ def worst_site(transfer: Transfer, model: str) -> tuple[str, float] | None:
 
 def _short(model: str, what: str, found: float, expected: str) -> Shortfall:
     return Shortfall(model=model, what=what, found=found, expected=expected)
+
+
+def rebalancing(study: Study, missed: Sequence[Shortfall]) -> tuple[dict[str, dict[str, str]], str]:
+    """Return what to draw more of, and that in words: the subgroups that fell short, as far as they are categories."""
+    more_of: dict[str, dict[str, str]] = {}
+    for shortfall in missed:
+        name, _, value = shortfall.subgroup.partition("=")
+        if value and not name.endswith((">", "<")) and study.feature(name).type == "category":
+            more_of[shortfall.subgroup] = {name: value}
+    if more_of:
+        return more_of, "corpora drawn anew with half as many rows again of " + ", ".join(more_of)
+    return more_of, "corpora drawn anew"

@@ -8,32 +8,27 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.hub.acceptance import Shortfall, shortfalls
+from wardgate.hub.acceptance import Shortfall, rebalancing, shortfalls
 from wardgate.hub.layout import JOINT
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.commons import choose_ridge, score_range, train
 from wardgate.hub.pooling.definitions import Concordance, compare_definitions
 from wardgate.hub.pooling.leave_out import LeftOut, leave_blocks_out, leave_corpora_out
-from wardgate.hub.pooling.marginals import Joint, joint_marginals
+from wardgate.hub.pooling.marginals import Joint, JointCorpus, draw_joint, joint_marginals
 from wardgate.hub.pooling.newton import Fit, newton, noisy_newton
-from wardgate.hub.pooling.score_bins import Grid, grid_for
+from wardgate.hub.pooling.score_bins import Grid, coarse, grid_for
 from wardgate.hub.pooling.transfer import Transfer, spread_of_calibration, test_transfer
-from wardgate.marginals.sampling import sample
 from wardgate.measures.encoding import design_columns
 from wardgate.measures.subgroups import group_names
-from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import noise_multiplier_for
-from wardgate.records.bands import at_least, band
+from wardgate.records.bands import at_least
 from wardgate.records.canonical import sha256, text_of
 from wardgate.records.corpus_file import read_corpus, write_corpus
 from wardgate.records.errors import CheckFailed, Invalid
-from wardgate.records.measured import Measured
 from wardgate.records.messages import Answer, Roster, RosterEntry, SplitName
 from wardgate.records.study import Study
-from wardgate.records.verdict import Evidence, Verdict
 from wardgate.sums.graph import FULL_UP_TO, neighbours
 
 Vector = NDArray[np.float64]
@@ -46,16 +41,6 @@ NOISY_TESTS = {"holdout": 6, "locked_test": 4}
 """Noisy score-bin sums that the evaluation epsilon is divided over: three models in two passes, then four models."""
 
 REBALANCE_FACTOR = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JointCorpus:
-    """What became of one draw of the joint corpus."""
-
-    evidence: Evidence
-    verdict: Verdict
-    pass_number: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,23 +239,19 @@ class Run:
     def _draw_joint(self, number: int, more_of: dict[str, dict[str, str]]) -> None:
         if self.joint is None or self.joint.model is None:
             return
-        model, rng = self.joint.model, np.random.default_rng([self.seed, number])
-        table = sample(model, model.persons, rng=rng)
-        for where in more_of.values():
-            rows = int(0.5 * _matching(table, where))
-            if rows:
-                table = pl.concat([table, sample(model, rows, rng=rng, where=dict(where))])
-        evidence = Evidence(
-            kind="joint-corpus",
-            persons_train=band(sum(self._at_least(site) for site in self.joint_sites)),
-            attempt=1,
+        drawn, table = draw_joint(
+            self.joint.model,
             claim=self.joint.claim,
-            cumulative_epsilon=self.joint.claim.epsilon or 0.0,
-            measured=(_count("sum.sites", len(self.joint_sites)),),
+            policy=self.study.gate,
+            sites=len(self.joint_sites),
+            persons_at_least=sum(self._at_least(site) for site in self.joint_sites),
+            more_of=more_of,
+            pass_number=number,
+            rng=np.random.default_rng([self.seed, number]),
+            test_noise=self.test_noise,
         )
-        verdict = decide(evidence, self.study.gate, unsafe_accept_test_noise=self.test_noise)
-        self.joint_draws.append(JointCorpus(evidence=evidence, verdict=verdict, pass_number=number, rows=table.height))
-        if verdict.outcome == "pass":
+        self.joint_draws.append(drawn)
+        if drawn.verdict.outcome == "pass":
             self.corpora[JOINT] = write_corpus(table, study_sha256=self.study_sha256)
 
     def train_on_commons(self) -> None:
@@ -338,7 +319,7 @@ class Run:
             missed = shortfalls(self.study, transfer)
             action = ""
             if number == 1 and missed:
-                more_of, action = self._rebalancing(missed)
+                more_of, action = rebalancing(self.study, missed)
                 self.rehearsals.append(Rehearsal(number=1, transfer=transfer, missed=missed, action=action))
                 yield from self.own_corpora(2, more_of)
                 self._draw_joint(2, more_of)
@@ -347,20 +328,6 @@ class Run:
             action = "accepted for the locked test" if not missed else "went to the locked test as it is"
             self.rehearsals.append(Rehearsal(number=number, transfer=transfer, missed=missed, action=action))
             return
-
-    def _rebalancing(self, missed: tuple[Shortfall, ...]) -> tuple[dict[str, dict[str, str]], str]:
-        """Return what to draw more of: the subgroups that fell short, as far as they are categories."""
-        more_of: dict[str, dict[str, str]] = {}
-        for shortfall in missed:
-            name, _, value = shortfall.subgroup.partition("=")
-            if not value or name.endswith((">", "<")):
-                continue
-            feature = self.study.feature(name)
-            if feature.type == "category":
-                more_of[shortfall.subgroup] = {name: value}
-        if more_of:
-            return more_of, "corpora drawn anew with half as many rows again of " + ", ".join(more_of)
-        return more_of, "corpora drawn anew"
 
     def _transfer(
         self, models: dict[str, Vector | None], split: SplitName, *, prior_deviation: float
@@ -440,18 +407,3 @@ class Run:
         told = yield Ask(what="close: budgets and logs", computation="close", sites=taking_part)
         self.closings = dict(told.answers)
         self.logs = {site: blobs.get("log", b"") for site, blobs in told.blobs.items()}
-
-
-def coarse(grid: Grid) -> Grid:
-    """Return fewer bins and no subgroups: noise falls on every bin."""
-    return Grid(bins=min(grid.bins, 16), low=grid.low, high=grid.high, subgroups=0)
-
-
-def _count(name: str, value: int) -> Measured:
-    return Measured(name=name, value=value, low=value, high=value)
-
-
-def _matching(table: pl.DataFrame, where: Mapping[str, str]) -> int:
-    for name, value in where.items():
-        table = table.filter(pl.col(name).cast(pl.String) == value)
-    return table.height

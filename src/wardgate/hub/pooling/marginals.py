@@ -4,18 +4,27 @@ The same road as a ward's own corpus; only the counting is a secure sum and the 
 hub learns is what a central curator's DP generator would have released.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
 
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.growth import grow
 from wardgate.marginals.model import TreeModel
 from wardgate.marginals.plan import plan
+from wardgate.marginals.sampling import sample
+from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import dp_claim
+from wardgate.records.bands import band
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Refused
+from wardgate.records.gate_policy import GatePolicy
+from wardgate.records.measured import Measured
 from wardgate.records.study import Study
+from wardgate.records.verdict import Evidence, Verdict
 from wardgate.sums.shape import counts_shape
 
 
@@ -64,3 +73,54 @@ def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = 
     except Refused as refusal:
         reason = str(refusal)
     return Joint(model=model, claim=claim, rounds=rounds, bytes_moved=moved, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointCorpus:
+    """What became of one draw of the joint corpus."""
+
+    evidence: Evidence
+    verdict: Verdict
+    pass_number: int
+    rows: int
+
+
+def draw_joint(
+    model: TreeModel,
+    *,
+    claim: Claim,
+    policy: GatePolicy,
+    sites: int,
+    persons_at_least: int,
+    more_of: Mapping[str, Mapping[str, str]],
+    pass_number: int,
+    rng: np.random.Generator,
+    test_noise: bool,
+) -> tuple[JointCorpus, pl.DataFrame]:
+    """Draw a joint corpus and let the policy judge it by its claim: no ward holds its training rows.
+
+    Args:
+        sites, persons_at_least: Behind the summed marginals.
+        more_of: Conditions of which half as many rows again are drawn; post-processing, free of cost.
+    """
+    table = sample(model, model.persons, rng=rng)
+    for where in more_of.values():
+        rows = int(0.5 * _matching(table, where))
+        if rows:
+            table = pl.concat([table, sample(model, rows, rng=rng, where=dict(where))])
+    evidence = Evidence(
+        kind="joint-corpus",
+        persons_train=band(persons_at_least),
+        attempt=1,
+        claim=claim,
+        cumulative_epsilon=claim.epsilon or 0.0,
+        measured=(Measured(name="sum.sites", value=sites, low=sites, high=sites),),
+    )
+    verdict = decide(evidence, policy, unsafe_accept_test_noise=test_noise)
+    return JointCorpus(evidence=evidence, verdict=verdict, pass_number=pass_number, rows=table.height), table
+
+
+def _matching(table: pl.DataFrame, where: Mapping[str, str]) -> int:
+    for name, value in where.items():
+        table = table.filter(pl.col(name).cast(pl.String) == value)
+    return table.height

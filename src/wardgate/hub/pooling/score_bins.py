@@ -50,6 +50,11 @@ def grid_for(*, persons_at_least: int, ratio: float, low: float, high: float, su
     return Grid(bins=int(np.clip((room - extra) // 2, 10, 200)), low=low, high=high, subgroups=subgroups)
 
 
+def coarse(grid: Grid) -> Grid:
+    """Return fewer bins and no subgroups: noise falls on every bin."""
+    return Grid(bins=min(grid.bins, 16), low=grid.low, high=grid.high, subgroups=0)
+
+
 def ask_bins(
     *,
     what: str,
