@@ -6,6 +6,8 @@ Run by `wardgate.cli.run`, which is all that the command does; processes of thei
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -272,3 +274,19 @@ def test_data_without_a_study_is_refused(tmp_path: Path, say) -> None:
 def test_results_on_standard_output_are_the_file(tmp_path: Path, demo) -> None:
     said = demo("--json")
     assert json.load(io.StringIO(said.out)) == said.results
+
+
+def test_a_reader_that_goes_away_early_is_no_error() -> None:
+    command = f"{sys.executable} -c 'import sys; from wardgate.cli import run; sys.exit(run([\"--help\"] * 1))'"
+    piped = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"set -o pipefail; for i in 1 2 3; do {command}; done | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert piped.stdout.strip() == "0"
+    assert "wardgate:" not in piped.stderr

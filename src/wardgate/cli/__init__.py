@@ -56,15 +56,25 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"wardgate: the system says: {os.strerror(error.errno or 0)} ({_place(error)})\n")
         return Invalid.exit_code
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            return _unforeseen(error)
+        # Whoever read the output went away, as `head` does. Output comes last, so the work is done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except BaseException as error:  # noqa: BLE001 - whatever it is, its words may quote a patient
-        sys.stderr.write(
-            f"wardgate: {type(error).__name__} in {_place(error)}, which nobody foresaw; its words are not shown, since"
-            " they may quote a patient. Please report the place\n"
-        )
-        return StepFailed.exit_code
+        return _unforeseen(error)
     if code == INTERRUPTED:  # typer, too, turns an interrupt into this code
         sys.stderr.write("wardgate: interrupted; nothing half-written was left\n")
     return code if isinstance(code, int) else 0
+
+
+def _unforeseen(error: BaseException) -> int:
+    sys.stderr.write(
+        f"wardgate: {type(error).__name__} in {_place(error)}, which nobody foresaw; its words are not shown, since"
+        " they may quote a patient. Please report the place\n"
+    )
+    return StepFailed.exit_code
 
 
 def _place(error: BaseException) -> str:
