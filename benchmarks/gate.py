@@ -31,7 +31,9 @@ from gate_corpora import (
 )
 from harness import Figure, write
 
+from wardgate.entropy import SystemEntropy
 from wardgate.hospital.ward.gate.battery import measure
+from wardgate.hospital.ward.generators.sequential_cart import SequentialCart
 from wardgate.policy import decide
 from wardgate.records.bands import band
 from wardgate.records.claim import Claim
@@ -142,6 +144,31 @@ def leaky_figures(plan: Study, sizes: tuple[int, int, int], words: str) -> list[
     return figures
 
 
+def cart(min_leaf: int, plan: Study) -> Generator:
+    """Return sequential CART as a candidate's generator."""
+
+    def made(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+        fitted = SequentialCart(min_leaf=min_leaf).fit(
+            train, plan, epsilon=1.0, delta=1e-6, entropy=SystemEntropy(), rng=rng
+        )
+        return fitted.sample(train.height, rng=rng)
+
+    return made
+
+
+def cart_figures(plan: Study, sizes: tuple[int, int, int], words: str) -> list[Figure]:
+    figures = []
+    for min_leaf in (1, 5):
+        refusals = [
+            refused_by(judged(cart(min_leaf, plan), 20_000 + seed, plan=plan, sizes=sizes)[0]) for seed in range(20)
+        ]
+        name = (
+            f"the fate of sequential CART, at least {min_leaf} person{'s' if min_leaf > 1 else ''} in a leaf, {words}"
+        )
+        figures.append(share(f"{name}: refused", sum(map(bool, refusals)), 20, goal=None, words=common(refusals)))
+    return figures
+
+
 def wide(
     columns: int, rng: np.random.Generator, train: int, tuning: int, holdout: int
 ) -> tuple[Study, list[pl.DataFrame]]:
@@ -194,12 +221,13 @@ def main() -> None:
     figures = safe_figures(plan, sizes, "2,000/2,000", SAFE_SEEDS)
     figures += safe_figures(plan, (3_500, 300, 1_200), "1,200/1,200", 99)
     figures += leaky_figures(plan, sizes, "2,000/2,000")
+    figures += cart_figures(plan, sizes, "2,000/2,000")
     rng = np.random.default_rng(1)
     small, small_tables = wide(20, rng, 3_500, 300, 1_200)
     figures.append(seconds("whole battery, 3,500 training, 1,200 holdout, 20 columns", small, small_tables, 4))
     large, large_tables = wide(40, rng, 10_000, 1_000, 3_600)
     figures.append(seconds("whole battery, 10,000 training, 3,600 holdout, 40 columns", large, large_tables, 15))
-    write("gate", figures, "python benchmarks/gate.py")
+    write("gate", figures, "make bench NAME=gate")
 
 
 if __name__ == "__main__":

@@ -349,4 +349,4 @@ if __name__ == "__main__":
     for one in figures():
         print(one.name, one.value, one.unit, dict(one.peers), one.reason, flush=True)
         found.append(one)
-    write("synth", found, "python benchmarks/synth.py")
+    write("synth", found, "make bench NAME=synth")
