@@ -128,32 +128,43 @@ def equality() -> list[Figure]:
 
 def noise_once() -> list[Figure]:
     """IST, every answer with noise, one person's data cost at most epsilon 1."""
-    found, pooled = [], []
+    found, pooled, spent = [], [], []
+
+    def course(run: Run) -> Steps:
+        yield from run.review()
+        yield from run.introduce(run.sites)
+        yield from run.own_corpora(1, {})
+        yield from run.grow_joint_corpus()
+        run.train_on_commons()
+        yield from run.fit()
+        yield from run.close()
+
     with hospitals(ROOT / "examples/ist/hospitals-dp.yaml", DATA / "ist_stroke") as (study, homes, folder):
         for seed in (1, 2, 3):
             work = folder / f"work-{seed}"
             work.mkdir()
             settings = Settings(seed=seed, issued_on=TODAY, reference=True)
-            finished = run_study(study=study, hospitals=homes, settings=settings, work=work)
-            run = finished.run
+            run = run_study(study=study, hospitals=homes, settings=settings, work=work, course=course).run
             x, y = locked(study, homes, run.sites, seed)
-            found.append(auroc(y, linear(x, run.federated.beta)).value)
+            found.append(auroc(y, linear(x, (run.hybrid or run.federated).beta)).value)
             pooled.append(auroc(y, linear(x, run.reference)).value)
-            results = results_of(run, finished.exchange, simulated=False, isolated=False)
-            spent = max(line.epsilon for site in results.sites for line in site.budget)
+            lines = [line for closing in run.closings.values() for line in closing.statement["budget"]]
+            spent.append(max(float(line["epsilon"]) for line in lines))
+            print(seed, found[-1], pooled[-1], spent[-1], flush=True)
+    middle = statistics.median(found)
     return [
         Figure(
             name="IST, 464 hospitals, epsilon 1 end to end, noise added once: AUROC, all locked tests, median",
-            value=round(statistics.median(found), 4),
+            value=round(middle, 4),
             goal=">= 0.785",
-            met=statistics.median(found) >= 0.785,
+            met=middle >= 0.785,
             seeds=3,
             peers={
                 "pooled without noise, same splits (median)": round(statistics.median(pooled), 4),
                 "lowest seed": round(min(found), 4),
-                "largest epsilon spent on any split": spent,
+                "largest epsilon spent on training persons": max(spent),
             },
-            reason="the budget pays for the joint corpus as well as the fit; evaluated exactly, outside the chain",
+            reason="the hybrid: joint corpus and fit share epsilon 1; evaluated exactly, outside the chain",
         )
     ]
 

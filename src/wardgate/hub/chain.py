@@ -17,7 +17,7 @@ from wardgate.hub.pooling.commons import choose_ridge, score_range, train
 from wardgate.hub.pooling.definitions import Concordance, compare_definitions
 from wardgate.hub.pooling.leave_out import LeftOut, leave_blocks_out, leave_corpora_out
 from wardgate.hub.pooling.marginals import Joint, JointCorpus, draw_joint, joint_marginals
-from wardgate.hub.pooling.newton import Fit, newton, noisy_newton
+from wardgate.hub.pooling.newton import NOISY_ROUNDS, Fit, newton, noisy_newton
 from wardgate.hub.pooling.score_bins import Grid, coarse, grid_for
 from wardgate.hub.pooling.transfer import Transfer, spread_of_calibration, test_transfer
 from wardgate.measures.encoding import design_columns
@@ -274,6 +274,18 @@ class Run:
         try:
             if fit == "exact":
                 self.federated = yield from newton(sites=self.sites, start=start, ridge=self.study.model.ridge)
+            elif self.commons is not None:
+                self.federated_reason = "with noise one fit is paid for: the hybrid, which starts from the commons"
+                self.hybrid = yield from noisy_newton(
+                    sites=self.sites,
+                    start=self.commons,
+                    centre=self.commons,
+                    ridge=self.study.model.ridge,
+                    epsilon=float(fit),
+                    delta=self.study.budget.delta,
+                    clip=CLIP,
+                    rounds=NOISY_ROUNDS - 1,
+                )
             else:
                 self.federated = yield from noisy_newton(
                     sites=self.sites,
@@ -287,12 +299,10 @@ class Run:
             self.federated_reason = str(failed)
         if self.commons is None:
             self.hybrid_reason = f"nothing to start from: {self.commons_reason}"
-        elif fit != "exact":
-            self.hybrid_reason = (
-                "with noise a second fit would cost its epsilon again; the federated fit stands for both"
-            )
-        else:
+        elif fit == "exact":
             yield from self._fit_hybrid(self.commons)
+        elif self.hybrid is None:
+            self.hybrid_reason = "the noisy fit did not end"
         if self.pooled is not None:
             self.reference = self.pooled(self.sites, self.study.model.ridge)
 
