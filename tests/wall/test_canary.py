@@ -2,6 +2,7 @@
 
 import base64
 import re
+import struct
 import sys
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from wardgate.simulate.hospitals import PLANS, Canary, build
 
 TEXTS = [text for one in made_up.ALL_MARKED for text in one.texts]
 NUMBERS = [number for one in made_up.ALL_MARKED for number in one.numbers]
+ATTEMPTS = 3
+"""Noise is the system's, so once in a while the gate passes no corpus in a run; then another run is searched too."""
+
 REFERENCE = re.compile(r"private log under reference ([0-9a-f]{12})")
 
 
@@ -50,6 +54,20 @@ def test_a_marked_value_in_a_corpus_is_found_however_the_file_is_compressed(tmp_
     assert any("float64" in one for one in found)
 
 
+def test_a_marked_value_is_found_in_a_corpus_of_narrow_numbers(tmp_path: Path) -> None:
+    table = pl.DataFrame({"marker": pl.Series([1.5, 71.2345678, 3.25], dtype=pl.Float32)})
+    table.write_parquet(tmp_path / "corpus.parquet")
+    assert leaks.leaks(leaks.of_folder(tmp_path), texts=[], numbers=[71.2345678])
+
+
+def test_numbers_that_only_begin_like_a_marked_value_are_no_leak(tmp_path: Path) -> None:
+    """A hundred thousand drawn values hold every short run of digits, and every four bytes, sooner or later."""
+    values = [6.18518512345678, 96.1851851999, struct.unpack("<d", b"\x76" + bytes(6) + b"\x40")[0]]
+    values += [struct.unpack("<d", b"\xde\x6b\x76\x12\x34\x56\x02\x40")[0]]
+    pl.DataFrame({"systolic_pressure": values}).write_parquet(tmp_path / "corpus.parquet")
+    assert leaks.leaks(leaks.of_folder(tmp_path), texts=[], numbers=[6.1851851, 6.9506172]) == []
+
+
 def test_innocent_bytes_are_no_leak() -> None:
     rng = np.random.default_rng(1)
     masked = rng.integers(0, 2**63, 200_000, dtype=np.uint64).tobytes()
@@ -63,13 +81,21 @@ def test_innocent_bytes_are_no_leak() -> None:
 
 def test_no_marked_patient_leaves_any_hospital(tmp_path: Path, monkeypatch, capfd) -> None:
     """CSV, CSV.gz and Parquet hospitals; parcels, the finished run, what is printed."""
-    heard = faults.run(tmp_path, monkeypatch)
-    assert heard.finished is not None, heard.error
-    assert {"northgate", "joint"} <= heard.finished.run.corpora.keys(), "no corpus left, so nothing was searched"
-    heard.printed += "".join(capfd.readouterr())
-    found = list(heard.left())
-    assert sum(len(piece.data) for piece in found) > 500_000
-    assert leaks.leaks(found, texts=TEXTS, numbers=NUMBERS) == []
+    for attempt in range(ATTEMPTS):
+        heard = faults.run(_made(tmp_path / str(attempt)), monkeypatch)
+        assert heard.finished is not None, heard.error
+        heard.printed += "".join(capfd.readouterr())
+        found = list(heard.left())
+        assert sum(len(piece.data) for piece in found) > 500_000
+        assert leaks.leaks(found, texts=TEXTS, numbers=NUMBERS) == []
+        if {"northgate", "joint"} <= heard.finished.run.corpora.keys():
+            return
+    pytest.fail("no corpus left, so too little was searched")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _row_into_the_statement(statement):
@@ -103,9 +129,8 @@ TWINS = {
 def test_a_ward_that_lets_one_row_out_is_caught(twin: str, tmp_path: Path, monkeypatch) -> None:
     """The broken twins: without them, a search that finds nothing proves nothing."""
     faults.wrapped(monkeypatch, *TWINS[twin])
-    heard = faults.run(tmp_path, monkeypatch)
-    found = leaks.leaks(heard.left(), texts=faults.VICTIM.texts, numbers=faults.VICTIM.numbers)
-    assert found
+    heard = (faults.run(_made(tmp_path / str(attempt)), monkeypatch) for attempt in range(ATTEMPTS))
+    assert any(leaks.leaks(one.left(), texts=faults.VICTIM.texts, numbers=faults.VICTIM.numbers) for one in heard)
 
 
 # Each step fails beside patients.

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,16 +13,27 @@ import polars as pl
 
 LEAST_BYTES = 6
 """Needles shorter than this (a 32-bit number) turn up in random bytes by chance, so they are sought where there are
-none: not in masked vectors, nor in compressed files."""
+none: not in masked vectors, nor in compressed files, nor in the columns of a table, where
+the same number has a wider form."""
+
+FEW_DIGITS = 11
+"""With fewer digits, a number's beginning turns up inside the digits of other numbers, so it must stand by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """One form of one marked value."""
+    """One form of one marked value. `alone` where it counts only with no further digit beside it."""
 
     what: str
     form: str
     data: bytes
+    alone: bool = False
+
+    def within(self, data: bytes) -> bool:
+        """Say whether this form is in the bytes."""
+        if self.data not in data:
+            return False
+        return not self.alone or re.search(rb"(?<![0-9.])" + re.escape(self.data) + rb"(?![0-9])", data) is not None
 
 
 def text_needles(text: str) -> Iterator[Needle]:
@@ -41,14 +53,17 @@ def number_needles(value: float) -> Iterator[Needle]:
     written = {what, f"{value:.7e}", f"{value:.9e}"}
     written |= {f"{value:.{digits}g}" for digits in range(7, 12)} | {what[:end] for end in range(8, len(what))}
     for text in sorted(text for text in written if "." in text[:-1]):
-        yield Needle(what, "digits", text.encode())
+        yield Needle(what, "digits", text.encode(), alone=sum(letter.isdigit() for letter in text) < FEW_DIGITS)
         yield Needle(what, "digits utf-16", text.encode("utf-16-le"))
         yield from _wrapped(what, "digits", text.encode())
-    for name, shape in (("float64", "<d"), ("float64 big-endian", ">d"), ("float32", "<f"), ("float32 be", ">f")):
-        data = struct.pack(shape, value)
+    narrow = struct.unpack("<f", struct.pack("<f", value))[0]
+    forms = (("float64", "<d"), ("float64 big-endian", ">d"), ("float32", "<f"), ("float32 be", ">f"))
+    packed = [(name, struct.pack(shape, value)) for name, shape in forms]
+    for name, data in [*packed, ("float32 widened", struct.pack("<d", narrow))]:
         yield Needle(what, name, data)
         if len(data) >= LEAST_BYTES:
             yield from _wrapped(what, name, data)
+    yield Needle(what, "float32 digits", repr(narrow).encode())
 
 
 def _wrapped(what: str, name: str, data: bytes) -> Iterator[Needle]:
@@ -88,13 +103,13 @@ def pieces(where: str, data: bytes, *, masked: bool = False) -> Iterator[Piece]:
 
 
 def _table(where: str, data: bytes) -> Iterator[Piece]:
-    """A table as a reader sees it: its text, and its numbers as raw 64-bit and 32-bit values."""
+    """A table as a reader sees it: its text, and its numbers as raw 64-bit values."""
     found = pl.read_parquet(io.BytesIO(data))
     yield Piece(f"{where} decoded", found.write_csv().encode())
     for name in found.columns:
         if found[name].dtype.is_numeric():
             values = found[name].cast(pl.Float64).drop_nulls().to_numpy()
-            yield Piece(f"{where} column {name}", values.astype("<f8").tobytes())
+            yield Piece(f"{where} column {name}", values.astype("<f8").tobytes(), random=True)
 
 
 def of_folder(folder: Path) -> Iterator[Piece]:
@@ -114,5 +129,5 @@ def leaks(found: Iterable[Piece], *, texts: Sequence[str], numbers: Sequence[flo
         f"{piece.where}: {needle.what} as {needle.form}"
         for piece in found
         for needle in needles
-        if needle.data in piece.data and not (piece.random and len(needle.data) < LEAST_BYTES)
+        if not (piece.random and len(needle.data) < LEAST_BYTES) and needle.within(piece.data)
     ]
