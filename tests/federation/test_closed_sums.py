@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, kstest
 
+from wardgate.computations.score_bins import score_bins_shape
 from wardgate.entropy import SystemEntropy
 from wardgate.privacy.noise import discrete_gaussian
 from wardgate.records.errors import Invalid
@@ -15,7 +16,6 @@ from wardgate.records.parcel import pack_vector
 from wardgate.sums.agreed import agreed_plan
 from wardgate.sums.plan import total
 from wardgate.sums.ring import decode
-from wardgate.sums.shape import score_bins_shape
 from wardgate.sums.shares import share_sigma
 
 Make = Callable[..., Any]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wardgate.computations.newton import newton_shape
 from wardgate.hub.pooling.ask import Ask
 from wardgate.hub.pooling.newton import newton
 from wardgate.records.canonical import sha256
@@ -18,7 +19,6 @@ from wardgate.records.measured import Measured
 from wardgate.records.messages import ANSWER, open_answer
 from wardgate.records.parcel import Parcel, pack_bytes, pack_vector
 from wardgate.records.verdict import Evidence
-from wardgate.sums.shape import newton_shape
 
 Change = Callable[[dict[str, Any]], None]
 

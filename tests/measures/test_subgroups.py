@@ -3,8 +3,7 @@
 import numpy as np
 import polars as pl
 
-from wardgate.hospital.ward.transfer.groups import subgroup_masks
-from wardgate.measures.subgroups import group_names
+from wardgate.measures.subgroups import group_names, subgroup_masks
 from wardgate.records.study_file import parse
 
 STUDY = """\

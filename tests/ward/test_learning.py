@@ -1,6 +1,7 @@
 """The local halves of sums against brute force, and within their bound for every single person."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,17 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wardgate.computations.newton import Newton, hessian_weight
+from wardgate.computations.score_bins import ScoreBins
 from wardgate.hospital.ward.learning.associations import associations
-from wardgate.hospital.ward.learning.marginals import marginals
-from wardgate.hospital.ward.learning.newton import Newton
-from wardgate.hospital.ward.learning.score_bins import ScoreBins
-from wardgate.hospital.ward.transfer.groups import subgroup_masks
+from wardgate.hospital.ward.learning.marginals import counted
+from wardgate.hospital.ward.learning.newton import step
+from wardgate.hospital.ward.learning.score_bins import binned
 from wardgate.marginals.domain import domain_of, encode
 from wardgate.marginals.workload import Query, Workload
 from wardgate.measures.encoding import design_matrix, labels
+from wardgate.measures.subgroups import subgroup_masks
 from wardgate.records.errors import Invalid
 from wardgate.records.study import Study
-from wardgate.sums.shape import Bounded, counts_shape, hessian_weight
+from wardgate.sums.shape import Bounded, counts_shape
 
 Make = Callable[..., pl.DataFrame]
 Array = np.ndarray[Any, Any]
@@ -32,6 +35,10 @@ betas = st.lists(st.floats(-30, 30), min_size=4, max_size=4)
 
 def designed(found: list[list[float]]) -> Array:
     return np.array([[1.0, *row] for row in found])
+
+
+def bins_of(*, bins: int, subgroup_bins: int, low: float, high: float) -> ScoreBins:
+    return ScoreBins(model="local", beta=None, bins=bins, subgroup_bins=subgroup_bins, low=low, high=high, subgroups=0)
 
 
 def alone(answer: Callable[[Array, Array], Bounded], x: Array, y: Array) -> list[Bounded]:
@@ -50,7 +57,7 @@ def test_a_newton_answer_is_the_sum_of_the_textbook_formulas(study: Study, make_
         gradient += (label - chance) * row
         hessian += chance * (1 - chance) * np.outer(row, row)
         loss += np.log(chance if label else 1 - chance)
-    found = Newton(beta=beta, clip=None)(x, y)
+    found = step(Newton(beta=beta), x, y)
     assert found.persons == 50
     assert found.vector[:p] == pytest.approx(gradient)
     assert found.vector[p:-1] == pytest.approx(hessian[np.triu_indices(p)])
@@ -63,29 +70,31 @@ def test_no_person_passes_the_bound_or_the_norm_of_a_newton_step(
 ) -> None:
     x = designed(found)
     y = np.array([(outcome >> place) & 1 for place in range(len(x))], dtype=np.int8)
-    step = Newton(beta=np.array(beta), clip=clip)
-    for one in alone(step, x, y):
+    asked = Newton(beta=np.array(beta), clip=clip)
+    for one in alone(partial(step, asked), x, y):
         assert np.all(np.abs(one.vector) <= one.shape.bound * (1 + 1e-9) + 1e-9)
         assert np.linalg.norm(one.vector) <= one.shape.l2 * (1 + 1e-9) + 1e-9
-    whole = step(x, y)
-    assert whole.vector == pytest.approx(np.sum([one.vector for one in alone(step, x, y)], axis=0), abs=1e-9)
+    whole = step(asked, x, y)
+    assert whole.vector == pytest.approx(
+        np.sum([one.vector for one in alone(partial(step, asked), x, y)], axis=0), abs=1e-9
+    )
 
 
 def test_clipping_holds_rows_to_their_norm_and_leaves_short_ones_alone() -> None:
     long, short = np.ones((1, 16)), np.full((1, 16), 0.1)
     y, beta = np.array([1], dtype=np.int8), np.zeros(16)
-    clipped = Newton(beta=beta, clip=2.0)(long, y).vector
+    clipped = step(Newton(beta=beta, clip=2.0), long, y).vector
     assert np.linalg.norm(clipped[:16]) == pytest.approx(0.5 * 2.0)
-    assert np.linalg.norm(Newton(beta=beta, clip=2.0)(short, y).vector[:16]) == pytest.approx(0.5 * 0.4)
+    assert np.linalg.norm(step(Newton(beta=beta, clip=2.0), short, y).vector[:16]) == pytest.approx(0.5 * 0.4)
     weight = hessian_weight(2.0)
     assert clipped[16] == pytest.approx(weight * 0.25 * (2.0 / 4.0) ** 2)
-    unclipped = Newton(beta=beta, clip=None)(long, y).vector
+    unclipped = step(Newton(beta=beta), long, y).vector
     assert np.linalg.norm(unclipped[:16]) > 1.0, "without the clip the row is longer, so the test has teeth"
 
 
 def test_a_row_outside_the_design_is_caught_before_it_is_summed() -> None:
     with pytest.raises(Invalid, match="bound per person"):
-        Newton(beta=np.zeros(2), clip=None)(np.array([[1.0, 7.0]]), np.array([1], dtype=np.int8))
+        step(Newton(beta=np.zeros(2)), np.array([[1.0, 7.0]]), np.array([1], dtype=np.int8))
     with pytest.raises(Invalid, match="bound per person"):
         Bounded(vector=np.array([np.nan]), shape=counts_shape(entries=1, l2=1.0), persons=3).checked()
     with pytest.raises(Invalid, match="expected 2 entries"):
@@ -96,7 +105,7 @@ def test_score_bins_are_the_counts_of_brute_force(study: Study, make_persons: Ma
     table = make_persons(80)
     logits, y = np.random.default_rng(2).normal(0, 3, 80), labels(table)
     masks = [mask for _, mask in subgroup_masks(study, table)]
-    found = ScoreBins(bins=6, subgroup_bins=3, low=-3.0, high=3.0)(logits, y, masks).vector
+    found = binned(bins_of(bins=6, subgroup_bins=3, low=-3.0, high=3.0), logits, y, masks).vector
     expected: list[float] = []
     for mask, bins in [(np.ones(80, dtype=bool), 6), *((mask, 3) for mask in masks)]:
         edges = np.linspace(-3, 3, bins + 1)
@@ -115,12 +124,12 @@ def test_no_person_passes_the_bound_or_the_norm_of_score_bins(found: list[tuple[
     logits = np.array([score for score, _, _ in found])
     y = np.array([label for _, label, _ in found], dtype=np.int8)
     groups = [np.array([bool(g & bit) for _, _, g in found]) for bit in (1, 2)]
-    bins = ScoreBins(bins=5, subgroup_bins=2, low=-2.0, high=2.0)
-    whole = bins(logits, y, groups)
+    asked = bins_of(bins=5, subgroup_bins=2, low=-2.0, high=2.0)
+    whole = binned(asked, logits, y, groups)
     total = np.zeros_like(whole.vector)
     for place in range(len(y)):
         part = slice(place, place + 1)
-        one = bins(logits[part], y[part], [mask[part] for mask in groups])
+        one = binned(asked, logits[part], y[part], [mask[part] for mask in groups])
         assert np.all(np.abs(one.vector) <= one.shape.bound)
         assert np.linalg.norm(one.vector) <= one.shape.l2 + 1e-12
         total += one.vector
@@ -153,7 +162,7 @@ def test_marginals_are_the_counts_of_brute_force(study: Study, make_persons: Mak
             place = tuple(asked.groups[column][row[column]] for column in query.cells)
             cells[place] += np.prod([asked.sides[column][row[column]] for column in query.signs])
         expected.extend(cells.ravel())
-    found = marginals(asked, table)
+    found = counted(asked, table)
     assert found.vector == pytest.approx(expected)
     assert (found.shape.entries, found.shape.l2, found.persons) == (asked.size, asked.l2, 60)
 
@@ -167,11 +176,11 @@ def test_no_person_passes_the_bound_or_the_norm_of_marginals(
     table = make_persons(4, seed=seed)
     total = np.zeros(asked.size)
     for place in range(4):
-        one = marginals(asked, table[place : place + 1])
+        one = counted(asked, table[place : place + 1])
         assert np.max(np.abs(one.vector)) <= 1
         assert np.linalg.norm(one.vector) <= asked.l2 + 1e-12
         total += one.vector
-    assert marginals(asked, table).vector == pytest.approx(total)
+    assert counted(asked, table).vector == pytest.approx(total)
 
 
 def test_associations_are_correlations(study: Study, make_persons: Make) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from wardgate.hospital.ward.answering.bench import Part
 from wardgate.hospital.ward.answering.sited import associate, evaluate
+from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.transfer.figures import local_shift
 from wardgate.records.errors import Refused
 from wardgate.records.messages import Question

@@ -22,10 +22,6 @@ MANIFEST = "run-manifest/v1"
 
 SplitName = Literal["none", "train", "tuning", "holdout", "locked_test"]
 
-Computation = Literal[
-    "enrol", "review", "roster", "corpus", "associations", "newton", "score_bins", "evaluate", "marginals", "close"
-]
-
 
 class SumTerms(Record):
     """The public terms of one secure sum. Every site checks them before it answers.
@@ -55,7 +51,7 @@ class Question(Record):
 
     Attributes:
         number: The hub's running number; no two questions of a study share one.
-        computation: Which answer is asked for.
+        computation: Which answer is asked for: a step of the chain, or a word of `computations.menu`.
         parameters: Public parameters, numbers as text.
         split: Whose persons it touches.
         sum: Terms of the secure sum; absent for sited answers.
@@ -64,7 +60,7 @@ class Question(Record):
 
     study_sha256: Digest
     number: int
-    computation: Computation
+    computation: Name
     parameters: dict[str, Any] = Field(default_factory=dict)
     split: SplitName = "none"
     sum: SumTerms | None = None
@@ -87,7 +83,7 @@ class Answer(Record):
     study_sha256: Digest
     question_sha256: Digest
     site: Name
-    computation: Computation
+    computation: Name
     outcome: Literal["released", "refused"]
     statement: dict[str, Any] = Field(default_factory=dict)
     evidence: Evidence | None = None

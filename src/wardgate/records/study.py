@@ -228,6 +228,7 @@ class Study(Record):
     acceptance: Acceptance
     gate: GatePolicy = Field(default_factory=GatePolicy)
     budget: Budget = Field(default_factory=Budget)
+    analyses_: tuple[Name, ...] | None = Field(default=None, alias="analyses")
     recalibration_records: int = Field(default=50, ge=0, le=50)
     sites: tuple[Name, ...]
     sources: str = ""
@@ -270,6 +271,11 @@ class Study(Record):
 
     def plain(self) -> dict[str, object]:
         return self.model_dump(mode="json", exclude_none=True, by_alias=True)
+
+    @property
+    def analyses(self) -> tuple[str, ...]:
+        """Federated computations that hospitals answer beside the chain's own; none unless the study lists them."""
+        return self.analyses_ or ()
 
     def feature(self, name: str) -> Feature:
         """Return the feature called `name`."""

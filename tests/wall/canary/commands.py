@@ -12,7 +12,7 @@ import logging, os, sys, warnings
 
 import wardgate.hospital.ward.answering.corpus as corpus
 import wardgate.hospital.ward.answering.ward as ward
-from wardgate.hospital.ward.learning.newton import Newton
+import wardgate.hospital.ward.learning.newton as newton
 
 SECRET = {secret!r}
 
@@ -34,7 +34,7 @@ def noisy(kept):
 
 ward.read_cohort = noisy(ward.read_cohort)
 corpus.measure = noisy(corpus.measure)
-Newton.__call__ = noisy(Newton.__call__)
+newton.step = noisy(newton.step)
 '''
 
 FAILING = """\

@@ -258,13 +258,12 @@ class _Walk:
         if record.answers != found or set(found) != set(asked.question.sum.roster):
             raise Broken("the sum is not over the answers of its roster")
         masked = {site: _masked(one.answer) for site, one in given.items()}
-        beta = next((ref for ref in asked.question.vectors if ref.name == "beta"), None)
         self.talk.opened.append(
             recount(
                 record,
                 question=asked.question,
                 stated=blobs[0],
-                beta=None if beta is None else self.vectors.known(beta),
+                blobs=[self.vectors.known(ref) for ref in asked.question.vectors],
                 masked={site: (ref, self.vectors.known(ref)) for site, ref in masked.items()},
                 study=self.study,
             )

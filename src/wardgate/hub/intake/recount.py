@@ -7,10 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.marginals.domain import domain_of
-from wardgate.marginals.workload import Workload
-from wardgate.measures.encoding import design_columns
-from wardgate.records.canonical import number_of
+from wardgate.computations.menu import read
 from wardgate.records.errors import Broken
 from wardgate.records.messages import OpenedSum, Question, SplitName, SumTerms
 from wardgate.records.parcel import VectorRef, pack_vector, unpack_vector
@@ -18,7 +15,7 @@ from wardgate.records.study import Study
 from wardgate.sums.agreed import agreed_plan
 from wardgate.sums.incidence import isolates, thin
 from wardgate.sums.plan import total
-from wardgate.sums.shape import Shape, counts_shape, newton_shape, score_bins_shape
+from wardgate.sums.shape import Shape
 
 Vector = NDArray[np.float64]
 
@@ -36,41 +33,12 @@ class Opened:
     noise: float = 0.0
 
 
-def shape_of(question: Question, *, study: Study, beta: bytes | None) -> Shape:
-    """Return the public shape of a summed question, as the ward works it out.
-
-    Args:
-        beta: Raw bytes of the coefficients that came with the question.
-
-    Raises:
-        Broken: the computation is not summed, or its coefficients are missing.
-        Invalid: its parameters describe no such computation.
-    """
-    given = question.parameters
-    if question.computation == "newton":
-        ref = next((ref for ref in question.vectors if ref.name == "beta"), None)
-        columns = len(design_columns(study.features))
-        if ref is None or beta is None or ref.shape != (columns,) or ref.dtype != "<f8":
-            raise Broken(f"a Newton step needs {columns} coefficients beside the question")
-        clip = given.get("clip")
-        l1 = float(np.abs(unpack_vector(ref, beta)).sum())
-        return newton_shape(columns=columns, l1_of_beta=l1, clip=None if clip is None else number_of(clip))
-    if question.computation == "score_bins":
-        return score_bins_shape(
-            bins=int(given["bins"]), subgroups=int(given["subgroups"]), subgroup_bins=int(given["subgroup_bins"])
-        )
-    if question.computation == "marginals":
-        workload = Workload.from_parameters(given["workload"], domain=domain_of(study.features))
-        return counts_shape(entries=workload.size, l2=workload.l2)
-    raise Broken(f"'{question.computation}' is answered by no sum")
-
-
 def recount(
     record: OpenedSum,
     *,
     question: Question,
     stated: bytes | None,
-    beta: bytes | None,
+    blobs: Sequence[bytes],
     masked: Mapping[str, tuple[VectorRef, bytes]],
     study: Study,
 ) -> Opened:
@@ -78,12 +46,13 @@ def recount(
 
     Args:
         stated: Raw bytes of the hub's total.
+        blobs: What travelled beside the question.
         masked: Each site's masked vector, as it was signed and as it lies in the run.
 
     Raises:
         Broken: the hub states another total than the masked answers give.
     """
-    shape = shape_of(question, study=study, beta=beta)
+    shape = read(question, blobs).shape(study)
     if question.sum is None or question.sum.entries != shape.entries:
         raise Broken(
             f"question {question.number} states another number of entries than the {shape.entries} it asks for"

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.records.messages import Answer, Computation, SplitName
+from wardgate.computations.computation import Computation
+from wardgate.records.messages import Answer, SplitName
+from wardgate.records.study import Study
 from wardgate.sums.shape import Shape
 
 Vector = NDArray[np.float64]
@@ -27,7 +29,7 @@ class Ask:
     """
 
     what: str
-    computation: Computation
+    computation: str
     sites: tuple[str, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
     split: SplitName = "none"
@@ -74,3 +76,32 @@ class Told:
         if self.total is None:
             raise RuntimeError("this ask was not answered by a sum")
         return self.total
+
+
+def sum_ask(
+    asked: Computation,
+    *,
+    what: str,
+    study: Study,
+    sites: tuple[str, ...],
+    split: SplitName = "train",
+    noise_multiplier: float | None = None,
+) -> Ask:
+    """Return the ask for one sum.
+
+    Args:
+        noise_multiplier: Noise of the sum over the L2 bound of one person; None asks for an exact sum.
+
+    Raises:
+        Invalid: the computation does not fit the study.
+    """
+    return Ask(
+        what=what,
+        computation=asked.name,
+        sites=sites,
+        parameters=asked.parameters(),
+        split=split,
+        noise_multiplier=noise_multiplier,
+        shape=asked.shape(study),
+        arrays=asked.arrays(),
+    )

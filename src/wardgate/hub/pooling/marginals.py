@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.computations.marginals import Marginals
+from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.growth import grow
 from wardgate.marginals.model import TreeModel
@@ -25,7 +26,6 @@ from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
-from wardgate.sums.shape import counts_shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +57,12 @@ def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = 
     try:
         asked = next(road)
         while True:
-            told = yield Ask(
+            told = yield sum_ask(
+                Marginals(workload=asked.workload.to_parameters()),
                 what=f"joint corpus: {asked.name}",
-                computation="marginals",
+                study=study,
                 sites=sites,
-                parameters={"workload": asked.workload.to_parameters()},
-                split="train",
                 noise_multiplier=asked.noise_multiplier,
-                shape=counts_shape(entries=asked.workload.size, l2=asked.workload.l2),
             )
             rounds, moved = rounds + 1, moved + told.bytes_moved
             asked = road.send(told.sum())

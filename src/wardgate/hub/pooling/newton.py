@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wardgate.computations.newton import Newton, hessian_weight, newton_shape
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.measures.logistic import Statistics, newton_step, objective, penalty
 from wardgate.privacy.accountant import noise_multiplier_for
-from wardgate.records.canonical import text_of
 from wardgate.records.errors import Invalid
-from wardgate.sums.shape import hessian_weight, newton_shape
 
 Vector = NDArray[np.float64]
 
@@ -107,15 +106,16 @@ def noisy_newton(
 
 
 def _ask(sites: tuple[str, ...], beta: Vector, *, clip: float | None, noise_multiplier: float | None = None) -> Ask:
+    asked = Newton(beta=beta, clip=clip)
     return Ask(
         what="fit: one Newton step",
-        computation="newton",
+        computation=asked.name,
         sites=sites,
-        parameters={} if clip is None else {"clip": text_of(clip)},
+        parameters=asked.parameters(),
         split="train",
         noise_multiplier=noise_multiplier,
         shape=newton_shape(columns=len(beta), l1_of_beta=float(np.abs(beta).sum()), clip=clip),
-        arrays=(("beta", beta),),
+        arrays=asked.arrays(),
     )
 
 

@@ -7,14 +7,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from wardgate.computations.score_bins import ScoreBins, score_bins_shape
 from wardgate.hub.pooling.ask import Ask
 from wardgate.measures.calibration import CurvePoint, curve_of_counts, observed_over_expected, slope_of_counts
 from wardgate.measures.discrimination import auroc_of_counts, bin_error
-from wardgate.records.canonical import text_of
 from wardgate.records.measured import Measured
 from wardgate.records.messages import SplitName
-from wardgate.records.opening import digest_of
-from wardgate.sums.shape import score_bins_shape
 
 Vector = NDArray[np.float64]
 
@@ -73,26 +71,26 @@ def ask_bins(
         listed: The fixed list of models for which the locked test is opened.
         prior_deviation: Given, each site first shifts the model's intercept by its own few training records.
     """
-    shifted = {} if prior_deviation is None else {"prior_deviation": text_of(prior_deviation)}
+    asked = ScoreBins(
+        model=model,
+        beta=beta,
+        bins=grid.bins,
+        subgroup_bins=SUBGROUP_BINS,
+        low=grid.low,
+        high=grid.high,
+        subgroups=grid.subgroups,
+        listed=listed,
+        prior_deviation=prior_deviation,
+    )
     return Ask(
         what=what,
-        computation="score_bins",
+        computation=asked.name,
         sites=sites,
-        parameters={
-            **shifted,
-            "model": model,
-            "bins": grid.bins,
-            "subgroup_bins": SUBGROUP_BINS,
-            "low": text_of(grid.low),
-            "high": text_of(grid.high),
-            "subgroups": grid.subgroups,
-            "listed": dict(listed),
-            "models_sha256": digest_of(listed),
-        },
+        parameters=asked.parameters(),
         split=split,
         noise_multiplier=noise_multiplier,
         shape=score_bins_shape(bins=grid.bins, subgroups=grid.subgroups, subgroup_bins=SUBGROUP_BINS),
-        arrays=() if beta is None else (("beta", beta),),
+        arrays=asked.arrays(),
     )
 
 

@@ -1,15 +1,16 @@
 """What a ward holds once it has joined a study: its cohort in four splits, its keys and its gate."""
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
+from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.gate.door import Door
-from wardgate.measures.encoding import design_matrix, labels
 from wardgate.measures.logistic import fit
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid
@@ -39,21 +40,6 @@ class Fitted(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """The persons of one split.
-
-    Attributes:
-        table: Study features and `label`; no identifier.
-        x: Design, shape (n, p).
-        y: Labels, shape (n,).
-    """
-
-    table: pl.DataFrame
-    x: Vector
-    y: NDArray[np.int8]
-
-
 @dataclass(slots=True, kw_only=True)
 class Bench:
     """One ward's side of one study.
@@ -64,6 +50,7 @@ class Bench:
         met: What those sites signed of themselves.
         rosters: By digest, the least persons of every site that a roster introduces.
         least: The least persons of every site of any roster.
+        kept: What a computation remembers between two questions.
     """
 
     hospital: Hospital
@@ -79,6 +66,7 @@ class Bench:
     met: dict[str, RosterEntry] = field(default_factory=dict)
     rosters: dict[str, dict[str, int]] = field(default_factory=dict)
     least: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     generator: Fitted | None = None
     attempts: int = 0
     verdicts: list[tuple[Evidence, Verdict]] = field(default_factory=list)
@@ -107,11 +95,5 @@ class Bench:
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return a repeatable generator for work that protects nobody."""
-        words = [int.from_bytes(f"{self.hospital.id}/{purpose}".encode()[:64], "big") % 2**63, self.seed]
-        return np.random.default_rng(words)
-
-
-def part_of(study: Study, table: pl.DataFrame) -> Part:
-    """Encode the persons of one split."""
-    kept = table.select([*(feature.name for feature in study.features), "label"])
-    return Part(table=kept, x=design_matrix(study.features, kept), y=labels(kept))
+        name = hashlib.sha256(f"{self.hospital.id}/{purpose}".encode()).digest()
+        return np.random.default_rng([int.from_bytes(name, "big"), self.seed])

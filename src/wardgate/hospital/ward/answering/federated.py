@@ -1,47 +1,35 @@
 """Summed answers: which computation, on whose persons, within which bound."""
 
-import polars as pl
+import numpy as np
 
+from wardgate.computations.menu import MENU, OF_THE_CHAIN, read
 from wardgate.hospital.ward.answering.bench import Bench, Vector
 from wardgate.hospital.ward.gate.candidate import Summed
-from wardgate.hospital.ward.learning.marginals import marginals
-from wardgate.hospital.ward.learning.newton import Newton
-from wardgate.hospital.ward.learning.score_bins import ScoreBins
-from wardgate.hospital.ward.transfer.groups import subgroup_masks
-from wardgate.marginals.domain import domain_of
-from wardgate.marginals.workload import Workload
-from wardgate.measures.calibration import recalibrate
-from wardgate.measures.logistic import linear
-from wardgate.records.canonical import number_of
+from wardgate.hospital.ward.learning.menu import ANSWERS
 from wardgate.records.errors import Refused
-from wardgate.records.messages import Question, SplitName
+from wardgate.records.messages import Question
 from wardgate.records.opening import check_listed
 from wardgate.records.parcel import Parcel, unpack_vector
-from wardgate.sums.shape import Bounded
-
-ALLOWED: dict[str, tuple[SplitName, ...]] = {
-    "newton": ("train",),
-    "marginals": ("train",),
-    "score_bins": ("holdout", "locked_test"),
-}
-"""Which persons each computation may touch. What is not listed is refused."""
 
 
 def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     """Compute this site's addend.
 
     Raises:
-        Refused: the computation may not touch that split, or the locked test's openings are used up.
+        Refused: the study lists no such analysis, the computation may not touch that split, the locked test's openings
+            are used up, or the sum's terms are not those that this site can work out itself.
+        Invalid: the parameters describe no such computation.
     """
-    if question.split not in ALLOWED.get(question.computation, ()):
+    if question.computation not in {*OF_THE_CHAIN, *bench.study.analyses}:
+        raise Refused(f"the locked study lists no '{question.computation}' under 'analyses'")
+    if question.split not in MENU[question.computation].splits:
         raise Refused(f"'{question.computation}' may not touch the split '{question.split}'")
+    asked = read(question, parcel.blobs)
     opening = open_if_locked(bench, question)
-    if question.computation == "newton":
-        bounded = _newton(bench, question, parcel)
-    elif question.computation == "marginals":
-        bounded = _marginals(bench, question)
-    else:
-        bounded = _score_bins(bench, question, parcel)
+    bounded = ANSWERS[question.computation].answer(asked, bench=bench, split=question.split)
+    expected = asked.shape(bench.study)
+    if bounded.shape.l2 > expected.l2 or not np.array_equal(bounded.shape.bound, expected.bound):
+        raise Refused(f"'{question.computation}' answered within another bound than its question gives")
     terms = question.sum
     if terms is None:
         raise Refused(f"'{question.computation}' is answered inside a secure sum, and the question names none")
@@ -84,41 +72,7 @@ def beta_of(bench: Bench, question: Question, parcel: Parcel, name: str = "beta"
         if ref.name == name:
             beta = unpack_vector(ref, blob).astype(float)
             columns = bench.part("train").x.shape[1]
-            if beta.shape != (columns,) or not bool(pl.Series(beta).is_finite().all()):
+            if beta.shape != (columns,) or not bool(np.all(np.isfinite(beta))):
                 raise Refused(f"'{name}' must hold {columns} finite coefficients")
             return beta
     raise Refused(f"the question names no vector '{name}'")
-
-
-def _newton(bench: Bench, question: Question, parcel: Parcel) -> Bounded:
-    train = bench.part("train")
-    clip = question.parameters.get("clip")
-    step = Newton(beta=beta_of(bench, question, parcel), clip=None if clip is None else number_of(clip))
-    return step(train.x, train.y)
-
-
-def _marginals(bench: Bench, question: Question) -> Bounded:
-    workload = Workload.from_parameters(question.parameters["workload"], domain=domain_of(bench.study.features))
-    return marginals(workload, bench.part("train").table)
-
-
-def _score_bins(bench: Bench, question: Question, parcel: Parcel) -> Bounded:
-    part, parameters = bench.part(question.split), question.parameters
-    beta = bench.local_model() if parameters["model"] == "local" else beta_of(bench, question, parcel)
-    bins = ScoreBins(
-        bins=int(parameters["bins"]),
-        subgroup_bins=int(parameters["subgroup_bins"]),
-        low=number_of(parameters["low"]),
-        high=number_of(parameters["high"]),
-    )
-    logits = linear(part.x, beta)
-    if "prior_deviation" in parameters:
-        logits = logits + _shift(bench, beta, number_of(parameters["prior_deviation"]))
-    masks = subgroup_masks(bench.study, part.table)[: int(parameters["subgroups"])]
-    return bins(logits, part.y, [mask for _, mask in masks])
-
-
-def _shift(bench: Bench, beta: Vector, prior_deviation: float) -> float:
-    """Return this site's own intercept shift, from a few training records. It leaves only inside a sum."""
-    train, records = bench.part("train"), bench.study.recalibration_records
-    return recalibrate(train.y[:records], linear(train.x[:records], beta), prior_deviation=prior_deviation).value

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from wardgate.computations.menu import MENU
 from wardgate.entropy import Entropy
 from wardgate.hospital.spool import Spool
 from wardgate.hospital.ward.answering.bench import Bench
@@ -136,14 +137,14 @@ class Ward:
                 return join(self._open_bench(), question, parcel, self.phone_book())
             case "corpus":
                 return self._corpus(question)
-            case "newton" | "marginals" | "score_bins":
-                return summed(self._open_bench(), question, parcel)
             case "associations":
                 return associate(self._open_bench(), question)
             case "evaluate":
                 return evaluate(self._open_bench(), question, parcel)
             case "close":
                 return self._close()
+        if question.computation in MENU:
+            return summed(self._open_bench(), question, parcel)
         raise Refused(f"this ward answers no '{question.computation}'")
 
     def _review(self) -> Statement:

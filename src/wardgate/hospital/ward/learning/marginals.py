@@ -3,11 +3,19 @@
 import numpy as np
 import polars as pl
 
+from wardgate.computations.marginals import Marginals
+from wardgate.hospital.ward.learning.bench import Bench
 from wardgate.marginals.workload import Workload, count
+from wardgate.records.messages import SplitName
 from wardgate.sums.shape import Bounded, counts_shape
 
 
-def marginals(workload: Workload, table: pl.DataFrame) -> Bounded:
+def answer(asked: Marginals, *, bench: Bench, split: SplitName) -> Bounded:
+    """Return this site's addend."""
+    return counted(asked.over(bench.study), bench.part(split).table)
+
+
+def counted(workload: Workload, table: pl.DataFrame) -> Bounded:
     """Return the counts that the workload asks for.
 
     One person adds at most 1 to an entry and `workload.l2` to the whole vector.

@@ -1,0 +1,32 @@
+"""What an answer may look at: the study, and this hospital's persons in their splits."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardgate.hospital.ward.cohort.part import Part
+from wardgate.records.messages import SplitName
+from wardgate.records.study import Study
+
+
+class Bench(Protocol):
+    """One hospital's persons in one study."""
+
+    @property
+    def study(self) -> Study:
+        """The locked study."""
+        ...
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a computation remembers between two questions, under its own name; it never leaves."""
+        ...
+
+    def part(self, split: SplitName) -> Part:
+        """Return the persons of a split."""
+        ...
+
+    def local_model(self) -> NDArray[np.float64]:
+        """Return the coefficients of this hospital's own model; they never leave."""
+        ...

@@ -1,0 +1,23 @@
+"""The ward's answer to each federated computation, by its word."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from wardgate.hospital.ward.learning import marginals, newton, score_bins
+from wardgate.hospital.ward.learning.bench import Bench
+from wardgate.records.messages import SplitName
+from wardgate.sums.shape import Bounded
+
+
+class Answering(Protocol):
+    """A module that answers one computation."""
+
+    def answer(self, asked: Any, *, bench: Bench, split: SplitName) -> Bounded:
+        """Return this site's addend."""
+        ...
+
+
+ANSWERS: Mapping[str, Answering] = MappingProxyType(
+    {"newton": newton, "score_bins": score_bins, "marginals": marginals}
+)
