@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from wardgate.cli.streams import turned_aside
-from wardgate.federation.local import OnEvent, Settings, find_hospitals, run_study
+from wardgate.federation.local import Settings, find_hospitals, run_study
+from wardgate.federation.session import OnEvent
 from wardgate.hub.commons.directory import check_target, write_run
 from wardgate.hub.telling import results_of
 from wardgate.papers.report import render

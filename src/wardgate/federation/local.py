@@ -12,21 +12,17 @@ from numpy.typing import NDArray
 from wardgate.entropy import Entropy, source
 from wardgate.federation.links import IsolatedLink, Link, LocalLink
 from wardgate.federation.reference import pooled_fit
+from wardgate.federation.session import Federation, OnEvent
 from wardgate.hospital.app import check_isolation, launch
 from wardgate.hospital.spool import MemorySpool
 from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.hub.chain import Run, Steps
 from wardgate.hub.exchange import Exchange
-from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.records.canonical import sha256
 from wardgate.records.envelope import Signer
-from wardgate.records.errors import CheckFailed, Invalid
+from wardgate.records.errors import Invalid
 from wardgate.records.mapping import Hospital, parse_hospital
-from wardgate.records.parcel import Parcel
 from wardgate.records.study import Study
-
-OnEvent = Callable[[str, int], None]
-"""Called with the words of each ask and the number of its sites."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +106,55 @@ def run_study(
         Unsupported: `isolate` on a system that forbids it.
         Broken: evidence between hub and hospitals does not hold.
     """
+    with _opened(study=study, hospitals=hospitals, settings=settings, work=work, on_event=on_event) as federation:
+        exchange = federation.exchange
+        run = Run(
+            study=study,
+            study_sha256=exchange.study_sha256,
+            site_keys=exchange.site_keys,
+            coin=exchange.coin,
+            seed=settings.seed,
+            pooled=_pooled(study, hospitals, settings) if settings.reference else None,
+            test_noise=settings.unsafe_entropy_seed is not None,
+        )
+        federation.drive(course(run))
+    return Finished(run=run, exchange=exchange)
+
+
+@contextmanager
+def local(
+    *,
+    study: Study,
+    hospitals: Mapping[str, Path],
+    settings: Settings,
+    work: Path,
+    on_event: OnEvent = lambda _, __: None,
+) -> Iterator[Federation]:
+    """Open a study over hospitals on this machine, enrolled and introduced to each other.
+
+    Args:
+        hospitals: Folder of each site's data.
+        work: An empty private folder for spools, private logs and ledgers; not part of what is shared.
+
+    Raises:
+        CheckFailed: fewer than three hospitals can take part.
+        Unsupported: `isolate` on a system that forbids it.
+    """
+    with _opened(study=study, hospitals=hospitals, settings=settings, work=work, on_event=on_event) as federation:
+        federation.enrol()
+        yield federation
+
+
+@contextmanager
+def _opened(
+    *, study: Study, hospitals: Mapping[str, Path], settings: Settings, work: Path, on_event: OnEvent
+) -> Iterator[Federation]:
     study_sha256 = sha256(study.to_bytes())
     signer = Signer(settings.entropy("hub").bytes(32))
-    with _links(hospitals, study_sha256, signer.public_key, settings, work) as links:
+    with (
+        _links(hospitals, study_sha256, signer.public_key, settings, work) as links,
+        ThreadPoolExecutor(max_workers=settings.workers) as pool,
+    ):
         exchange = Exchange(
             study=study,
             study_sha256=study_sha256,
@@ -120,18 +162,7 @@ def run_study(
             site_keys={site: link.public_key for site, link in links.items()},
             unsafe_accept_test_noise=settings.unsafe_entropy_seed is not None,
         )
-        run = Run(
-            study=study,
-            study_sha256=study_sha256,
-            site_keys=exchange.site_keys,
-            coin=exchange.coin,
-            seed=settings.seed,
-            pooled=_pooled(study, hospitals, settings) if settings.reference else None,
-            test_noise=settings.unsafe_entropy_seed is not None,
-        )
-        with ThreadPoolExecutor(max_workers=settings.workers) as pool:
-            _drive(course(run), exchange, links, pool, on_event)
-    return Finished(run=run, exchange=exchange)
+        yield Federation(exchange=exchange, links=links, pool=pool, on_event=on_event)
 
 
 def _pooled(
@@ -141,40 +172,6 @@ def _pooled(
     return lambda sites, ridge: pooled_fit(
         study=study, hospitals={site: hospitals[site] for site in sites}, salts=salts, ridge=ridge
     )
-
-
-def _drive(
-    steps: Steps, exchange: Exchange, links: Mapping[str, Link], pool: ThreadPoolExecutor, on_event: OnEvent
-) -> None:
-    """Carry asks to the hospitals and answers back until the chain ends."""
-    ask = next(steps)
-    while True:
-        on_event(ask.what, len(ask.sites))
-        told: Told | None = None
-        failed: CheckFailed | None = None
-        try:
-            asked = exchange.questions(ask)
-            told = exchange.take(ask, asked, _answers(ask, {s: p for s, (_, p) in asked.items()}, links, pool))
-        except CheckFailed as error:
-            failed = error
-        try:
-            ask = steps.send(told) if told is not None else steps.throw(failed or CheckFailed(ask.what))
-        except StopIteration:
-            return
-
-
-def _answers(
-    ask: Ask, questions: Mapping[str, Parcel], links: Mapping[str, Link], pool: ThreadPoolExecutor
-) -> dict[str, Parcel]:
-    def converse(site: str) -> Parcel:
-        links[site].send(questions[site])
-        return links[site].receive()
-
-    if ask.computation in ("corpus", "review"):
-        return dict(zip(ask.sites, pool.map(converse, ask.sites), strict=True))
-    for site in ask.sites:
-        links[site].send(questions[site])
-    return {site: links[site].receive() for site in ask.sites}
 
 
 @contextmanager

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from wardgate.hub.acceptance import Shortfall, rebalancing, shortfalls
 from wardgate.hub.layout import JOINT
+from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.commons import choose_ridge, score_range, train
 from wardgate.hub.pooling.definitions import Concordance, compare_definitions
+from wardgate.hub.pooling.enrolment import Enrolled
 from wardgate.hub.pooling.leave_out import LeftOut, leave_blocks_out, leave_corpora_out
 from wardgate.hub.pooling.marginals import Joint, JointCorpus, draw_joint, joint_marginals
 from wardgate.hub.pooling.newton import NOISY_ROUNDS, Fit, newton, noisy_newton
@@ -24,12 +26,11 @@ from wardgate.measures.encoding import design_columns
 from wardgate.measures.subgroups import group_names
 from wardgate.privacy.accountant import noise_multiplier_for
 from wardgate.records.bands import at_least
-from wardgate.records.canonical import sha256, text_of
 from wardgate.records.corpus_file import read_corpus, write_corpus
 from wardgate.records.errors import CheckFailed, Invalid
-from wardgate.records.messages import Answer, Roster, RosterEntry, SplitName
+from wardgate.records.messages import Answer, SplitName
 from wardgate.records.study import Study
-from wardgate.sums.graph import FULL_UP_TO, neighbours
+from wardgate.sums.graph import FULL_UP_TO
 
 Vector = NDArray[np.float64]
 Steps = Generator[Ask, Told, None]
@@ -39,8 +40,6 @@ CLIP = 3.0
 
 NOISY_TESTS = {"holdout": 6, "locked_test": 4}
 """Noisy score-bin sums that the evaluation epsilon is divided over: three models in two passes, then four models."""
-
-REBALANCE_FACTOR = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +72,7 @@ class Run:
     seed: int
     pooled: Callable[[tuple[str, ...], float], Vector] | None = None
     test_noise: bool = False
-    reviews: dict[str, Answer] = field(default_factory=dict)
-    enrolments: dict[str, bytes] = field(default_factory=dict)
+    enrolled: Enrolled = field(default_factory=lambda: Enrolled(reviews={}, envelopes={}, sites=()))
     sites: tuple[str, ...] = ()
     corpus_answers: list[tuple[int, str, Answer]] = field(default_factory=list)
     corpora: dict[str, bytes] = field(default_factory=dict)
@@ -103,6 +101,11 @@ class Run:
     logs: dict[str, bytes] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def reviews(self) -> Mapping[str, Answer]:
+        """What each site answered to the study."""
+        return self.enrolled.reviews
+
     def steps(self) -> Steps:
         """Drive the whole chain.
 
@@ -123,53 +126,12 @@ class Run:
 
     def review(self) -> Steps:
         """Ask every site of the study to check it against its own data."""
-        told = yield Ask(
-            what="review of the locked study",
-            computation="review",
-            sites=self.study.sites,
-            blobs=(("study", self.study.to_bytes()),),
-        )
-        self.reviews, self.enrolments = dict(told.answers), dict(told.envelopes)
-        self.sites = tuple(
-            sorted(site for site, answer in told.answers.items() if answer.statement.get("agreed") is True)
-        )
-        if len(self.sites) < 3:
-            reasons = "; ".join(
-                f"{site}: {answer.refusal or ', '.join(answer.statement.get('reasons', []))}"
-                for site, answer in told.answers.items()
-                if site not in self.sites
-            )
-            raise CheckFailed(f"{len(self.sites)} hospitals can take part, expected at least 3. {reasons}")
+        self.enrolled = yield from enrolment.review(self.study)
+        self.sites = self.enrolled.sites
 
     def introduce(self, sites: tuple[str, ...]) -> Steps:
-        """Let the sites of a roster check each other's signed enrolments and agree on secrets.
-
-        Beyond 50 sites, who shares masks with whom depends on the roster, so a smaller one is introduced anew.
-        """
-        entries = [
-            RosterEntry(
-                site=site,
-                public_key=self.site_keys[site].hex(),
-                exchange_key=str(self.reviews[site].statement["exchange_key"]),
-                enrolment_sha256=sha256(self.enrolments[site]),
-                persons_band=str(self.reviews[site].statement["persons_band"]),
-            )
-            for site in sites
-        ]
-        around = neighbours(sites, coin=bytes.fromhex(self.coin))
-        told = yield Ask(
-            what=f"roster of {len(sites)} sites and exchange of keys",
-            computation="roster",
-            sites=sites,
-            blobs=(("roster", Roster(entries=tuple(entries)).to_bytes()),),
-            site_blobs={
-                site: tuple((f"enrolment:{other}", self.enrolments[other]) for other in around[site]) for site in sites
-            },
-        )
-        refused = {site: answer.refusal for site, answer in told.answers.items() if answer.outcome == "refused"}
-        if refused:
-            site, reason = next(iter(refused.items()))
-            raise CheckFailed(f"{len(refused)} sites do not accept the roster; {site}: {reason}")
+        """Introduce the sites of a roster to each other."""
+        yield from enrolment.introduce(self.enrolled, sites=sites, keys=self.site_keys, coin=self.coin)
 
     def own_corpora(self, number: int, more_of: dict[str, dict[str, str]]) -> Steps:
         """Ask for own corpora; in a second pass only those that were admitted before."""
@@ -179,7 +141,7 @@ class Run:
             return
         parameters: dict[str, object] = {"pass": number}
         if again:
-            parameters |= {"again": True, "more_of": more_of, "factor": text_of(REBALANCE_FACTOR)}
+            parameters |= {"again": True, "more_of": more_of}
         told = yield Ask(
             what=f"own corpora, pass {number}", computation="corpus", sites=sites, parameters=parameters, split="train"
         )

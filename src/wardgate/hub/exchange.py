@@ -3,7 +3,7 @@
 It sees masked vectors, totals and released records, and writes every one of them into the log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,6 +79,19 @@ class Exchange:
         """Public randomness of the mask graph."""
         return study_coin(self.study_sha256, self.site_keys)
 
+    def converse(self, ask: Ask) -> Generator[dict[str, Parcel], Mapping[str, Parcel], Told]:
+        """Hold the conversation of one ask: yields what each site is asked, takes what came back, ends with the result.
+
+        Sites that gave no answer are left out of what is sent in.
+
+        Raises:
+            Broken: an answer is forged, damaged, or its gate's decision cannot be repeated.
+            CheckFailed: the sum cannot be opened.
+        """
+        asked = self.questions(ask)
+        answers = yield {site: parcel for site, (_, parcel) in asked.items()}
+        return self.take(ask, asked, answers)
+
     def questions(self, ask: Ask) -> dict[str, tuple[Question, Parcel]]:
         """Sign the question of an ask for each of its sites; one and the same where nothing is for one site alone."""
         common = [pack_vector(name, array) for name, array in ask.arrays]
@@ -133,15 +146,17 @@ class Exchange:
         return question, parcel
 
     def take(self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], answers: Mapping[str, Parcel]) -> Told:
-        """Admit the answers of an ask and return what its driver may know.
+        """Admit the answers of an ask and return what its driver may know. Sites that did not answer are left out.
 
         Raises:
             Broken: an answer is forged, damaged, or its gate's decision cannot be repeated.
-            CheckFailed: a site of a secret sum refused, so the sum cannot be opened.
+            CheckFailed: a site of a secret sum refused or did not answer, so the sum cannot be opened.
         """
         admitted: dict[str, Admitted] = {}
         out = moved_in = 0
         for site in ask.sites:
+            if site not in answers:
+                continue
             question, sent = asked[site]
             parcel = answers[site]
             admitted[site] = admit(
@@ -185,6 +200,12 @@ class Exchange:
         self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], admitted: Mapping[str, Admitted]
     ) -> tuple[NDArray[np.float64], float]:
         refused = {site: one.answer.refusal for site, one in admitted.items() if one.answer.outcome == "refused"}
+        absent = sorted(set(ask.sites) - admitted.keys())
+        if absent:
+            raise CheckFailed(
+                f"{ask.what}: {len(absent)} of {len(ask.sites)} sites did not answer, first '{absent[0]}', so the sum"
+                " stays closed; ask again without them, or lock a study that allows drop-outs"
+            )
         if refused:
             site, reason = next(iter(refused.items()))
             raise CheckFailed(

@@ -61,3 +61,9 @@ class StepFailed(WardgateError):
         )
         self.step = step
         self.reference = reference
+
+
+class Absent(WardgateError):
+    """A hospital did not answer in time, or cannot be reached. The others may go on without it."""
+
+    exit_code = 1

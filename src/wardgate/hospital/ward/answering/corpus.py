@@ -13,7 +13,6 @@ from wardgate.hospital.ward.generators import choose
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.plan import plan
 from wardgate.privacy.budget import Spending
-from wardgate.records.canonical import number_of
 from wardgate.records.errors import Refused
 from wardgate.records.messages import Question
 from wardgate.records.study import Study
@@ -41,7 +40,6 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
             "too few persons for the gate to judge a corpus by attack; the site takes part in the joint corpus"
         )
     extra: dict[str, dict[str, str]] = question.parameters.get("more_of", {})
-    factor = number_of(question.parameters.get("factor", "1"))
     again = bool(question.parameters.get("again"))
     if again and bench.generator is None:
         raise Refused("there is no fitted generator to draw from again: the first corpus was refused")
@@ -51,7 +49,7 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
         fitted = bench.generator if again and bench.generator else _fit(bench, attempt, entropy)
         bench.generator = fitted
         rng = bench.rng(f"sample/{attempt}")
-        table = fitted.sample(max(int(fitted.persons * factor), 1), rng=rng)
+        table = fitted.sample(max(fitted.persons, 1), rng=rng)
         for where in extra.values():
             rows = int(0.5 * _matching(table, where))
             if rows:

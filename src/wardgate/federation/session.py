@@ -1,0 +1,142 @@
+"""An open study: hospitals that were introduced to each other, and drivers that ask them."""
+
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from wardgate.federation.links import Link
+from wardgate.hub.exchange import Exchange
+from wardgate.hub.pooling import enrolment
+from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.hub.pooling.enrolment import Enrolled
+from wardgate.records.errors import Absent, CheckFailed, Invalid
+from wardgate.records.parcel import Parcel
+from wardgate.records.study import Study
+
+T = TypeVar("T")
+
+OnEvent = Callable[[str, int], None]
+"""Called with the words of each ask and the number of its sites."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Federation:
+    """The hub's side of one study, and the roads to its hospitals.
+
+    Attributes:
+        exchange: The conversation so far; every record of it is signed and logged.
+        links: The roads, by site.
+        pool: Hospitals that work at the same time.
+        enrolled: Who takes part; empty until `enrol`.
+    """
+
+    exchange: Exchange
+    links: Mapping[str, Link]
+    pool: ThreadPoolExecutor
+    on_event: OnEvent = lambda _, __: None
+    enrolled: Enrolled = field(default_factory=lambda: Enrolled(reviews={}, envelopes={}, sites=()))
+
+    @property
+    def study(self) -> Study:
+        """The locked study."""
+        return self.exchange.study
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Sites that take part, sorted."""
+        return self.enrolled.sites
+
+    def enrol(self) -> None:
+        """Let every hospital review the study, and introduce those that agree to each other.
+
+        Raises:
+            CheckFailed: fewer than three hospitals can take part, or one does not accept the roster.
+        """
+        self.enrolled = self.drive(enrolment.review(self.study))
+        self.drive(
+            enrolment.introduce(self.enrolled, sites=self.sites, keys=self.exchange.site_keys, coin=self.exchange.coin)
+        )
+
+    def check(self, study: Study) -> None:
+        """Check that this federation was opened for `study`.
+
+        Raises:
+            Invalid: it was opened for another one.
+        """
+        if study.to_bytes() != self.study.to_bytes():
+            raise Invalid(
+                f"this federation was opened for study '{self.study.id}' version {self.study.version}, not for"
+                f" '{study.id}' version {study.version} as given; hospitals answer only the study that they reviewed"
+            )
+
+    def drive(self, steps: Generator[Ask, Told, T]) -> T:
+        """Carry a driver's asks to the hospitals and what came of them back, until it ends; return what it found.
+
+        A sum that stays closed is told to the driver, which may go on without it.
+
+        Raises:
+            WardgateError: what the driver raises.
+        """
+        try:
+            ask = next(steps)
+            while True:
+                told: Told | None = None
+                failed: CheckFailed | None = None
+                try:
+                    told = self.ask(ask)
+                except CheckFailed as error:
+                    failed = error
+                ask = steps.send(told) if told is not None else steps.throw(failed or CheckFailed(ask.what))
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+    def ask(self, ask: Ask) -> Told:
+        """Ask once.
+
+        Raises:
+            CheckFailed: the sum cannot be opened.
+            Broken: an answer is forged or damaged, and nothing can go on without it.
+        """
+        self.on_event(ask.what, len(ask.sites))
+        conversation = self.exchange.converse(ask)
+        try:
+            questions = next(conversation)
+            while True:
+                questions = conversation.send(self._carry(ask, questions))
+        except StopIteration as end:
+            told: Told = end.value
+            return told
+
+    def _carry(self, ask: Ask, questions: Mapping[str, Parcel]) -> dict[str, Parcel]:
+        """Bring each site its question and return the answers of those that gave one."""
+
+        def converse(site: str) -> Parcel | None:
+            try:
+                self.links[site].send(questions[site])
+                return self.links[site].receive()
+            except Absent:
+                return None
+
+        if ask.computation in ("corpus", "review"):
+            answers = dict(zip(questions, self.pool.map(converse, questions), strict=True))
+        else:
+            answers = self._together(questions)
+        return {site: answer for site, answer in answers.items() if answer is not None}
+
+    def _together(self, questions: Mapping[str, Parcel]) -> dict[str, Parcel | None]:
+        """Send all before waiting for any: wards that are processes of their own then work at the same time."""
+        found: dict[str, Parcel | None] = {}
+        for site, parcel in questions.items():
+            try:
+                self.links[site].send(parcel)
+            except Absent:
+                found[site] = None
+        for site in questions:
+            if site not in found:
+                try:
+                    found[site] = self.links[site].receive()
+                except Absent:
+                    found[site] = None
+        return found

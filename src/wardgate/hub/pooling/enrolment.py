@@ -1,0 +1,91 @@
+"""Who takes part: every site reviews the locked study, and those that agree are introduced to each other."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.records.canonical import sha256
+from wardgate.records.errors import CheckFailed
+from wardgate.records.messages import Answer, Roster, RosterEntry
+from wardgate.records.study import Study
+from wardgate.sums.graph import neighbours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """What every site said to the study.
+
+    Attributes:
+        reviews: The signed answers, by site.
+        envelopes: As they were signed.
+        sites: Those that agreed, sorted.
+    """
+
+    reviews: Mapping[str, Answer]
+    envelopes: Mapping[str, bytes]
+    sites: tuple[str, ...]
+
+
+def review(study: Study) -> Generator[Ask, Told, Enrolled]:
+    """Ask every site of the study to check it against its own data.
+
+    Raises:
+        CheckFailed: fewer than three sites can take part.
+    """
+    told = yield Ask(
+        what="review of the locked study",
+        computation="review",
+        sites=study.sites,
+        blobs=(("study", study.to_bytes()),),
+    )
+    agreed = tuple(sorted(site for site, answer in told.answers.items() if answer.statement.get("agreed") is True))
+    if len(agreed) < 3:
+        reasons = [
+            f"{site}: {answer.refusal or ', '.join(answer.statement.get('reasons', []))}"
+            for site, answer in told.answers.items()
+            if site not in agreed
+        ]
+        reasons += [f"{site}: did not answer" for site in study.sites if site not in told.answers]
+        raise CheckFailed(f"{len(agreed)} hospitals can take part, expected at least 3. {'; '.join(reasons)}")
+    return Enrolled(reviews=dict(told.answers), envelopes=dict(told.envelopes), sites=agreed)
+
+
+def introduce(
+    enrolled: Enrolled, *, sites: tuple[str, ...], keys: Mapping[str, bytes], coin: str
+) -> Generator[Ask, Told, None]:
+    """Let the sites of a roster check each other's signed enrolments and agree on secrets.
+
+    Beyond 50 sites, who shares masks with whom depends on the roster, so a smaller one is introduced anew.
+
+    Args:
+        keys: Long-term public keys of the sites.
+        coin: Public randomness of the mask graph.
+
+    Raises:
+        CheckFailed: a site does not accept the roster, or did not answer.
+    """
+    entries = [
+        RosterEntry(
+            site=site,
+            public_key=keys[site].hex(),
+            exchange_key=str(enrolled.reviews[site].statement["exchange_key"]),
+            enrolment_sha256=sha256(enrolled.envelopes[site]),
+            persons_band=str(enrolled.reviews[site].statement["persons_band"]),
+        )
+        for site in sites
+    ]
+    around = neighbours(sites, coin=bytes.fromhex(coin))
+    told = yield Ask(
+        what=f"roster of {len(sites)} sites and exchange of keys",
+        computation="roster",
+        sites=sites,
+        blobs=(("roster", Roster(entries=tuple(entries)).to_bytes()),),
+        site_blobs={
+            site: tuple((f"enrolment:{other}", enrolled.envelopes[other]) for other in around[site]) for site in sites
+        },
+    )
+    refused = {site: answer.refusal for site, answer in told.answers.items() if answer.outcome == "refused"}
+    refused |= {site: "did not answer" for site in sites if site not in told.answers}
+    if refused:
+        site, reason = next(iter(refused.items()))
+        raise CheckFailed(f"{len(refused)} sites do not accept the roster; {site}: {reason}")
