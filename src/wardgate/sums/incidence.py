@@ -1,4 +1,4 @@
-"""Do several sums together give away fewer sites than any one of them?"""
+"""Do several sums together give away fewer sites, or fewer persons, than any one of them?"""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from wardgate.records.errors import Invalid, Unsupported
 
 LARGEST_MINIMUM = 3
+PATIENCE = 2e7
+"""Work after which the search for few persons gives up, and the sums are refused: rows x columns x rank, added up
+over its nodes. One to two seconds for 50 rosters; most searches end at once."""
 
 Matrix = NDArray[np.int64]
 
@@ -63,40 +66,113 @@ def _isolates(rosters: frozenset[frozenset[str]], minimum: int) -> frozenset[str
 def thin(rosters: Collection[frozenset[str]], *, persons: Mapping[str, float], minimum: float) -> frozenset[str] | None:
     """Find sites with fewer than `minimum` persons together that exact sums over these rosters give away.
 
-    Three hospitals of three patients each are three sites, and still nine patients. Looked at are all sites that
-    are in the same rosters, where some combination rests on them alone, and what one roster holds beyond another
-    that lies within it. Combinations that rest on several such groups at once are not searched.
+    Three hospitals of three patients each are three sites, and still nine patients. Every linear combination is
+    covered: the answer is the sites of a combination that rests on fewer than `minimum` persons, or None where
+    there is none. Exact over the rationals as long as the search ends within its patience; where it does not,
+    the answer is all sites that could not be cleared, so that whoever asks refuses.
+
+    An atom (sites in the same rosters) with `minimum` persons is in no such combination. So only combinations
+    that vanish on all of these are searched, mostly none; see `_lightest`.
 
     Args:
-        persons: Persons at least of each site; a site that is not there counts as none.
+        rosters: As in `isolates`.
+        persons: Persons at least of each site; a site that is not there counts as none, as does NaN.
+        minimum: The fewest persons a combination may rest on.
+
+    Raises:
+        Invalid: `minimum` is not finite.
     """
-    return next((group for group in _groups(frozenset(rosters)) if not _reaches(group, persons, minimum)), None)
-
-
-def _reaches(sites: frozenset[str], persons: Mapping[str, float], minimum: float) -> bool:
-    total = 0.0
-    for site in sites:
-        total += persons.get(site, 0.0)
-        if total >= minimum:
-            return True
-    return False
+    if not math.isfinite(minimum):
+        raise Invalid(f"expected a finite minimum of persons, found {minimum}")
+    sums = frozenset(rosters)
+    known = ((site, persons.get(site, 0.0)) for site in frozenset().union(*sums))
+    return _thin(sums, frozenset((site, count) for site, count in known if count > 0), minimum)
 
 
 @lru_cache(maxsize=64)
-def _groups(rosters: frozenset[frozenset[str]]) -> tuple[frozenset[str], ...]:
-    """Return the groups of sites that sums over these rosters give away, as far as `thin` looks."""
-    kept = sorted((roster for roster in rosters if roster), key=len)
-    if not kept:
-        return ()
-    found = [outer - inner for inner, outer in combinations(kept, 2) if inner < outer]
-    sites, atoms = _atoms(kept)
+def _thin(
+    rosters: frozenset[frozenset[str]], persons: frozenset[tuple[str, float]], minimum: float
+) -> frozenset[str] | None:
+    counted = dict(persons)
+    sites, atoms = _atoms([roster for roster in rosters if roster])
+    if not atoms:
+        return None
+    members = [frozenset(sites[index] for index in group) for group in atoms.values()]
+    weights = np.array([math.fsum(counted.get(site, 0.0) for site in group) for group in members])
+    if not np.any(weights < minimum):
+        return None
     matrix = np.array(list(atoms), dtype=np.int64).T
     primes = _primes(_primes_needed(min(matrix.shape)))
     rank = _rank(matrix, primes)
-    for column, members in enumerate(atoms.values()):
-        if _rank(np.delete(matrix, [column], axis=1), primes) < rank:
-            found.append(frozenset(sites[index] for index in members))
-    return tuple(found)
+    columns: list[int] = []
+    for prime in primes:
+        if len(_reduce(matrix, prime)[1]) < rank:
+            continue
+        columns, finished = _lightest(matrix, weights, minimum, prime, PATIENCE)
+        if not columns:
+            return None
+        if not finished or _rank(np.delete(matrix, columns, axis=1), primes) < rank:
+            break
+    return frozenset().union(*(members[column] for column in columns))
+
+
+def _lightest(
+    matrix: Matrix, weights: NDArray[np.float64], minimum: float, prime: int, patience: float
+) -> tuple[list[int], bool]:
+    """Search the row space modulo `prime` for a vector whose support weighs less than `minimum`.
+
+    Branch and bound. A node is a subspace and the columns already paid for. Columns it can no longer afford must
+    be zero, which shrinks the subspace. A vector that is zero on all unpaid columns is found. Any other is not
+    zero somewhere on a basis of the unpaid columns; the node branches over its first such place, and drops when
+    disjoint bases, each of which costs at least its lightest column, cost too much together. With the rank kept
+    modulo `prime`, a support over the rationals is one modulo `prime` too, so none is missed.
+
+    Returns:
+        Columns of the support (none if there is no such vector) and True, or, when `patience` is over, all columns
+        not excluded and False.
+    """
+    heavy_first = np.argsort(-weights, kind="stable")
+    nodes = [(matrix % prime, frozenset(int(column) for column in np.flatnonzero(weights <= 0)), 0.0)]
+    while nodes:
+        rows, paid, spent = nodes.pop()
+        unpaid = [int(column) for column in heavy_first if int(column) not in paid]
+        closed = [column for column in unpaid if spent + weights[column] >= minimum]
+        order = np.array([*unpaid, *sorted(paid)])
+        reduced, pivots = _reduce(rows[:, order], prime)
+        kept = [place for place, pivot in enumerate(pivots) if pivot >= len(closed)]
+        if not kept:
+            continue
+        back = np.empty_like(reduced[kept])
+        back[:, order] = reduced[kept]
+        free = [row for row, place in zip(back, kept, strict=True) if pivots[place] >= len(unpaid)]
+        if free:
+            return [int(column) for column in np.flatnonzero(free[0])], True
+        patience -= back.size * len(kept)
+        if patience < 0:
+            left = np.any([rest.any(axis=0) for rest, _, _ in [*nodes, (back, paid, spent)]], axis=0)
+            return [int(column) for column in np.flatnonzero(left & (weights < minimum))], False
+        affordable = [column for column in unpaid[len(closed) :] if back[:, column].any()]
+        if spent + _least(back[:, affordable], weights[affordable], minimum - spent, prime) >= minimum:
+            continue
+        for first, place in enumerate(kept):
+            column = int(order[pivots[place]])
+            nodes.append((back[first:], paid | {column}, spent + float(weights[column])))
+    return [], True
+
+
+def _least(rows: Matrix, weights: NDArray[np.float64], enough: float, prime: int) -> float:
+    """Return a lower bound on the weight of a row combination; `weights` fall, and it stops at `enough`."""
+    if len(rows) == 1:
+        return float(weights.sum())
+    bound = 0.0
+    left = np.arange(len(weights))
+    while bound < enough and len(left) >= len(rows):
+        pivots = _reduce(rows[:, left], prime)[1]
+        if len(pivots) < len(rows):
+            break
+        bound += float(weights[left[pivots[-1]]])
+        left = np.delete(left, pivots)
+    return bound
 
 
 def _atoms(rosters: list[frozenset[str]]) -> tuple[list[str], dict[tuple[bool, ...], list[int]]]:
