@@ -25,30 +25,35 @@ def study_coin(study_sha256: str, keys: Mapping[str, bytes]) -> str:
 
 
 @lru_cache(maxsize=64)
-def neighbours(roster: tuple[str, ...], *, coin: bytes) -> dict[str, tuple[str, ...]]:
+def neighbours(roster: tuple[str, ...], *, coin: bytes, degree: int = DEGREE) -> dict[str, tuple[str, ...]]:
     """Return the mask partners of every site; the same at every site, and mutual.
 
     Up to 50 sites everybody pairs with everybody. Beyond, sites stand in a circle in an order drawn by the
-    public coin, and each pairs with the 16 on either side (a Harary graph after a random permutation).
+    public coin, and each pairs with the 16 on either side (a Harary graph after a random permutation); with
+    another `degree`, with half of it on either side, and with everybody where that is the whole circle.
 
     Args:
         roster: Names of the sites in the sum.
         coin: Public bytes that no party could choose after seeing who takes part; unused up to 50 sites.
+        degree: Mask partners of a site beyond 50 sites, an even number.
 
     Raises:
-        Invalid: fewer than 3 sites, a site named twice, or a coin shorter than 16 bytes where it is needed.
+        Invalid: fewer than 3 sites, a site named twice, a coin shorter than 16 bytes where it is needed, or an odd
+            degree.
 
     Reference: Bell et al. (2020), Secure Single-Server Aggregation with (Poly)Logarithmic Overhead, CCS '20,
         doi:10.1145/3372297.3417885.
     """
     if len(roster) < 3 or len(set(roster)) != len(roster):
         raise Invalid(f"expected at least 3 different sites, found {len(set(roster))} in a roster of {len(roster)}")
-    if len(roster) <= FULL_UP_TO:
+    if degree < 2 or degree % 2:
+        raise Invalid(f"expected an even number of mask partners of at least 2, found {degree}")
+    if len(roster) <= FULL_UP_TO or degree >= len(roster) - 1:
         return {site: tuple(other for other in sorted(roster) if other != site) for site in roster}
     if len(coin) < MIN_COIN_BYTES:
         raise Invalid(f"expected a public coin of at least {MIN_COIN_BYTES} bytes, found {len(coin)}")
     circle = _permuted(roster, coin)
-    reach = DEGREE // 2
+    reach = degree // 2
     count = len(circle)
     return {
         site: tuple(sorted(circle[(place + step) % count] for step in range(-reach, reach + 1) if step))

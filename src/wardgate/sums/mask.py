@@ -1,4 +1,4 @@
-"""Pairwise masks: uniform for everybody else, and zero in the sum."""
+"""Masks: uniform for everybody else, and zero in the sum."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,42 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from numpy.typing import NDArray
 
 from wardgate.sums.keys import sum_key
+from wardgate.sums.ring import Ring, Word
 
 _NONCE = bytes(16)
 """Constant: every key is used for one sum only."""
 
+_CHUNK = 2**17
+"""Bytes of key stream at a time: they stay in the cache, so a mask of a million entries makes no large copy."""
 
-def keystream(key: bytes, *, entries: int) -> NDArray[np.uint64]:
+_ZEROS = memoryview(bytes(_CHUNK))
+
+
+def keystream(key: bytes, *, entries: int, word: Word = "<u8") -> Ring:
     """Expand a 32-byte key to uniform ring elements: ChaCha20 from block 0, little-endian words. Shape (entries,)."""
-    stream = Cipher(ChaCha20(key, _NONCE), mode=None).encryptor().update(bytes(8 * entries))
-    return np.frombuffer(stream, dtype="<u8")
+    total = np.zeros(entries, dtype=word)
+    add_stream(total, key)
+    return total
+
+
+def add_stream(total: Ring, key: bytes, *, negative: bool = False) -> None:
+    """Add the key's stream to `total` in place, or subtract it."""
+    flat = total.view(np.uint8)
+    room = bytearray(min(_CHUNK, len(flat)))
+    stream = Cipher(ChaCha20(key, _NONCE), mode=None).encryptor()
+    view, words = memoryview(room), np.frombuffer(room, dtype=total.dtype)
+    combine = np.subtract if negative else np.add
+    for start in range(0, len(flat), _CHUNK):
+        count = min(_CHUNK, len(flat) - start)
+        stream.update_into(_ZEROS[:count], view[:count])
+        part = total[start // total.itemsize : (start + count) // total.itemsize]
+        combine(part, words[: len(part)], out=part)
+
+
+def add_masks(total: Ring, *, site: str, pair_secrets: Mapping[str, bytes], context: bytes) -> None:
+    """Add to `total`, in place, what `site` adds to its vector; see `net_mask`."""
+    for other, secret in pair_secrets.items():
+        add_stream(total, sum_key(secret, context=context), negative=site > other)
 
 
 def net_mask(*, site: str, pair_secrets: Mapping[str, bytes], context: bytes, entries: int) -> NDArray[np.uint64]:
@@ -35,10 +62,5 @@ def net_mask(*, site: str, pair_secrets: Mapping[str, bytes], context: bytes, en
         Shape (entries,), modulo 2^64.
     """
     total = np.zeros(entries, dtype=np.uint64)
-    for other, secret in pair_secrets.items():
-        stream = keystream(sum_key(secret, context=context), entries=entries)
-        if site < other:
-            np.add(total, stream, out=total)
-        else:
-            np.subtract(total, stream, out=total)
+    add_masks(total, site=site, pair_secrets=pair_secrets, context=context)
     return total

@@ -1,7 +1,7 @@
-"""Numbers as integers modulo 2^64, so that sums of masked vectors are exact."""
+"""Numbers as integers modulo 2^64 or 2^32, so that sums of masked vectors are exact."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,13 @@ from wardgate.records.errors import Invalid
 
 Bound: TypeAlias = float | Sequence[float] | NDArray[np.float64]
 """Largest size of one person's entry: one number, or one for each entry."""
+
+Ring: TypeAlias = NDArray[np.uint64] | NDArray[np.uint32]
+"""Ring elements, two's complement."""
+
+Bits: TypeAlias = Literal[32, 64]
+
+Word: TypeAlias = Literal["<u4", "<u8"]
 
 SUM_BITS = 62
 """A sum of signals stays within 2^62, which leaves half of the signed range for rounding and noise."""
@@ -46,7 +53,9 @@ def exponents(*, persons: int, bound: Bound, entries: int) -> NDArray[np.int64]:
     return np.asarray(SUM_BITS - exponent + (fraction == 0.5), dtype=np.int64)
 
 
-def encode(vector: ArrayLike, *, exponents: NDArray[np.int64], bound: Bound, persons_here: int) -> NDArray[np.uint64]:
+def encode(
+    vector: ArrayLike, *, exponents: NDArray[np.int64], bound: Bound, persons_here: int, bits: Bits = 64
+) -> Ring:
     """Round a site's vector to the ring, to nearest and once.
 
     Args:
@@ -54,9 +63,10 @@ def encode(vector: ArrayLike, *, exponents: NDArray[np.int64], bound: Bound, per
         exponents: From `exponents`, shape (d,).
         bound: As there.
         persons_here: Persons in this site's sums.
+        bits: Of the ring.
 
     Returns:
-        Shape (d,), two's complement in uint64.
+        Shape (d,), two's complement in uint64, or in uint32.
 
     Raises:
         Invalid: wrong shape, NaN, infinity, or an entry above persons_here x bound. Values are not quoted.
@@ -69,14 +79,21 @@ def encode(vector: ArrayLike, *, exponents: NDArray[np.int64], bound: Bound, per
     if persons_here < 0:
         raise Invalid("expected a number of persons of at least 0")
     limit = persons_here * np.asarray(bound, dtype=np.float64) * (1 + ROUNDING_SLACK)
-    beyond = np.flatnonzero(np.abs(values) > limit)
-    if len(beyond):
+    if np.any(np.abs(values) > limit):
+        beyond = np.flatnonzero(np.abs(values) > limit)
         raise Invalid(
             f"entry {int(beyond[0])} and {len(beyond) - 1} others exceed the site's persons x bound; clip each person"
         )
-    return np.rint(np.ldexp(values, exponents)).astype(np.int64).view(np.uint64)
+    scaled = np.ldexp(values, exponents)
+    return to_ring(np.rint(scaled, out=scaled).astype(np.int64), bits=bits)
 
 
-def decode(total: NDArray[np.uint64], *, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
+def to_ring(integers: NDArray[np.int64], *, bits: Bits) -> Ring:
+    """Read integers as ring elements; those of a ring of 2^32 keep their lower half."""
+    return integers.view(np.uint64) if bits == 64 else integers.astype(np.uint32)
+
+
+def decode(total: Ring, *, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
     """Read a sum back: the nearest double of each integer over its scale."""
-    return np.asarray(np.ldexp(total.view(np.int64).astype(np.float64), -exponents), dtype=np.float64)
+    signed = total.view(np.int64 if total.itemsize == 8 else np.int32)
+    return np.asarray(np.ldexp(signed.astype(np.float64), -exponents), dtype=np.float64)

@@ -2,12 +2,10 @@
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wardgate.entropy import Entropy
 from wardgate.privacy.noise import MIN_LATTICE_SIGMA, SMOOTHING_VARIANCE, discrete_gaussian
 from wardgate.records.errors import Invalid, Unsupported
+from wardgate.sums.ring import Bits, Ring, to_ring
 
 SUMMATION_SLACK = 2.0**-44
 """Error of a site's float64 sums, in relation to persons x bound: 512 roundings in a row, or numpy's and BLAS's
@@ -67,6 +65,6 @@ def share_sigma(*, sigma: float, sites: int, tolerated: int) -> float:
     return share
 
 
-def noise(*, sigma: float, entries: int, entropy: Entropy) -> NDArray[np.uint64]:
+def noise(*, sigma: float, entries: int, entropy: Entropy, bits: Bits = 64) -> Ring:
     """Draw one vector of discrete Gaussian noise as ring elements, shape (entries,)."""
-    return discrete_gaussian(sigma=sigma, size=entries, entropy=entropy).view(np.uint64)
+    return to_ring(discrete_gaussian(sigma=sigma, size=entries, entropy=entropy), bits=bits)
