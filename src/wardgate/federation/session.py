@@ -3,9 +3,11 @@
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from wardgate.federation.links import Link
+from wardgate.hub.commons.directory import write_transcript
 from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
@@ -29,6 +31,7 @@ class Federation:
         links: The roads, by site.
         pool: Hospitals that work at the same time.
         enrolled: Who takes part; empty until `enrol`.
+        logs: Each site's own log; empty until `close`.
     """
 
     exchange: Exchange
@@ -36,6 +39,7 @@ class Federation:
     pool: ThreadPoolExecutor
     on_event: OnEvent = lambda _, __: None
     enrolled: Enrolled = field(default_factory=lambda: Enrolled(reviews={}, envelopes={}, sites=()))
+    logs: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def study(self) -> Study:
@@ -69,6 +73,26 @@ class Federation:
                 f"this federation was opened for study '{self.study.id}' version {self.study.version}, not for"
                 f" '{study.id}' version {study.version} as given; hospitals answer only the study that they reviewed"
             )
+
+    def close(self) -> dict[str, bytes]:
+        """Ask every site for its budget and its log, which end the conversation; return the logs."""
+        told = self.ask(Ask(what="close: budgets and logs", computation="close", sites=self.sites))
+        self.logs = {site: blobs.get("log", b"") for site, blobs in told.blobs.items()}
+        return self.logs
+
+    def save(self, out: Path, *, study_text: str, replace: bool = False) -> None:
+        """Close the conversation and write its transcript, which `wardgate verify` replays.
+
+        Args:
+            study_text: The study's YAML as it was given.
+            replace: Whether an earlier run at `out` may be replaced.
+
+        Raises:
+            Invalid: the folder cannot be written, or the text is another study's.
+        """
+        if not self.logs:
+            self.close()
+        write_transcript(out, exchange=self.exchange, logs=self.logs, study_text=study_text, replace=replace)
 
     def drive(self, steps: Generator[Ask, Told, T]) -> T:
         """Carry a driver's asks to the hospitals and what came of them back, until it ends; return what it found.

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from wardgate.hub import layout
@@ -19,6 +19,7 @@ from wardgate.records.log import MerkleLog
 from wardgate.records.messages import MANIFEST, FileEntry, Manifest, Party
 from wardgate.records.parcel import VectorRef
 from wardgate.records.results import Results
+from wardgate.records.study import Study
 from wardgate.records.study_file import parse
 
 File = tuple[str, Iterable[bytes]]
@@ -51,8 +52,32 @@ def write_run(
         Invalid: `out` exists, or holds something else than a run; a site has a reserved name; the study's text is
             not the locked study; the folder cannot be written or the disk is full.
     """
-    out = out.resolve()
     _check_content(run, study_text, results)
+    _stage(out, _files(exchange, run, results, report_html, study_text, issued_on), exchange=exchange, replace=replace)
+
+
+def write_transcript(
+    out: Path, *, exchange: Exchange, logs: Mapping[str, bytes], study_text: str, replace: bool = False
+) -> None:
+    """Write the conversation of a study by itself: every signed record, every masked vector, no report.
+
+    `wardgate verify` replays it: signatures, decisions, logs, and every sum recomputed from the masked answers.
+
+    Args:
+        logs: What each site's closing answer brought.
+        study_text: The study's YAML as it was given.
+        replace: Whether an earlier run at `out` may be replaced.
+
+    Raises:
+        Invalid: `out` exists, or holds something else than a run; the study's text is not the locked study; the folder
+            cannot be written or the disk is full.
+    """
+    _check_study(exchange.study, study_text)
+    _stage(out, _transcript(exchange, logs, study_text), exchange=exchange, replace=replace)
+
+
+def _stage(out: Path, files: Iterable[File], *, exchange: Exchange, replace: bool) -> None:
+    out = out.resolve()
     draft = out.parent / f".{out.name}.unfinished-{os.getpid()}"
     old = out.parent / f".{out.name}.replaced"
     try:
@@ -60,10 +85,10 @@ def write_run(
         check_target(out, replace=replace)
         out.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()
-        files = _files(exchange, run, results, report_html, study_text, issued_on)
         entries = [_write(draft, path, chunks) for path, chunks in files]
-        manifest = Manifest(study_sha256=run.study_sha256, files=tuple(sorted(entries, key=lambda one: one.path)))
-        subjects = (("study", run.study_sha256),)
+        study_sha256 = exchange.study_sha256
+        manifest = Manifest(study_sha256=study_sha256, files=tuple(sorted(entries, key=lambda one: one.path)))
+        subjects = (("study", study_sha256),)
         statement = Statement(predicate_type=MANIFEST, predicate=manifest.plain(), subjects=subjects)
         _write(draft, layout.MANIFEST, [seal(statement, exchange.signer)])
         _flush(draft)
@@ -75,13 +100,17 @@ def write_run(
 
 
 def _check_content(run: Run, study_text: str, results: Results) -> None:
-    reserved = next((site for site in run.study.sites if site in layout.RESERVED), None)
-    if reserved is not None:
-        raise Invalid(f"a site of the study is called '{reserved}', which has a meaning in a run; choose another name")
-    if parse(study_text, name=layout.STUDY_TEXT).to_bytes() != run.study.to_bytes():
-        raise Invalid("the text of the study says something else than the study that was run; give the text that was")
+    _check_study(run.study, study_text)
     if Results.model_validate_json(results.model_dump_json()) != results:
         raise Invalid("a figure of the results is not a finite number and would not read back; leave it out instead")
+
+
+def _check_study(study: Study, study_text: str) -> None:
+    reserved = next((site for site in study.sites if site in layout.RESERVED), None)
+    if reserved is not None:
+        raise Invalid(f"a site of the study is called '{reserved}', which has a meaning in a run; choose another name")
+    if parse(study_text, name=layout.STUDY_TEXT).to_bytes() != study.to_bytes():
+        raise Invalid("the text of the study says something else than the study that was run; give the text that was")
 
 
 def check_target(out: Path, *, replace: bool) -> None:
@@ -184,11 +213,8 @@ def _files(
     exchange: Exchange, run: Run, results: Results, report_html: str, study_text: str, issued_on: str | None
 ) -> Iterator[File]:
     """Yield every file of the run but its manifest."""
-    study, study_sha256 = run.study, run.study_sha256
     yield layout.REPORT, [report_html.encode()]
     yield layout.RESULTS, [layout.results_bytes(results)]
-    yield layout.STUDY_TEXT, [study_text.encode()]
-    yield layout.STUDY_LOCK, [layout.lock_bytes(study.plain(), study_sha256)]
     certificates = dict(run.certificates)
     leaves = list(exchange.log.leaves)
     if layout.JOINT in run.corpora:
@@ -198,20 +224,41 @@ def _files(
         yield layout.corpus_path(name), [corpus]
         yield layout.certificate_path(name), [certificates[name]]
     yield layout.CATALOGUE, [_catalogue(run, certificates)]
-    yield layout.ROSTER, [layout.roster_bytes(_parties(exchange, run))]
+    elsewhere = [*run.corpora.values(), *certificates.values()]
+    yield from _transcript(exchange, run.logs, study_text, leaves=leaves, elsewhere=elsewhere)
+
+
+def _transcript(
+    exchange: Exchange,
+    logs: Mapping[str, bytes],
+    study_text: str,
+    *,
+    leaves: list[bytes] | None = None,
+    elsewhere: Iterable[bytes] = (),
+) -> Iterator[File]:
+    """Yield the locked study and the whole signed conversation.
+
+    Args:
+        leaves: Of the hub's log, where it says more than the exchange's.
+        elsewhere: Blobs that are files of their own.
+    """
+    study = exchange.study
+    yield layout.STUDY_TEXT, [study_text.encode()]
+    yield layout.STUDY_LOCK, [layout.lock_bytes(study.plain(), exchange.study_sha256)]
+    yield layout.ROSTER, [layout.roster_bytes(_parties(exchange))]
     envelopes: dict[str, list[bytes]] = {layout.HUB: [], **{site: [] for site in study.sites}}
     for kept in exchange.store:
         envelopes[kept.party].append(kept.parcel.envelope)
     for party, lines in envelopes.items():
         yield layout.records_path(party), (line + b"\n" for line in lines)
-    logs = {site: log for site, log in sorted(run.logs.items()) if log}
-    for site, log in logs.items():
+    kept_logs = {site: log for site, log in sorted(logs.items()) if log}
+    for site, log in kept_logs.items():
         yield layout.log_path(site), [log]
+    leaves = list(exchange.log.leaves) if leaves is None else leaves
     yield layout.log_path(layout.HUB), [layout.lines_of(leaves)]
     yield layout.CHECKPOINT, [_head(exchange, leaves)]
-    elsewhere = [*run.corpora.values(), *certificates.values(), *logs.values()]
-    elsewhere += [kept.parcel.envelope for kept in exchange.store]
-    yield layout.VECTORS, _vectors(exchange, elsewhere)
+    files = [*elsewhere, *kept_logs.values(), *(kept.parcel.envelope for kept in exchange.store)]
+    yield layout.VECTORS, _vectors(exchange, files)
 
 
 def _joint(exchange: Exchange, run: Run, issued_on: str | None) -> bytes:
@@ -244,11 +291,11 @@ def _catalogue(run: Run, certificates: dict[str, bytes]) -> bytes:
     )
 
 
-def _parties(exchange: Exchange, run: Run) -> list[Party]:
+def _parties(exchange: Exchange) -> list[Party]:
     """Every key of a run on one machine is a simulated one."""
     hub = Party(name=layout.HUB, role="hub", public_key=exchange.signer.public_key.hex(), simulated=True)
     keys = exchange.site_keys
-    return [hub, *(Party(name=s, role="site", public_key=keys[s].hex(), simulated=True) for s in run.study.sites)]
+    return [hub, *(Party(name=s, role="site", public_key=keys[s].hex(), simulated=True) for s in exchange.study.sites)]
 
 
 def _head(exchange: Exchange, leaves: list[bytes]) -> bytes:

@@ -75,9 +75,12 @@ def audit(root: Path, *, key: bytes | None = None) -> Audit:
     folder = open_folder(root, key=key)
     check_files(folder)
     study = read_study(folder)
-    results = read_results(folder)
+    transcript = not (folder.entries.keys() & {layout.RESULTS, layout.REPORT, layout.CATALOGUE})
+    results = None if transcript else read_results(folder)
+    if transcript:
+        folder.notes.append("a transcript without results: the conversation is checked, and no figure is shown in it")
     if study is not None and folder.keys and folder.entries:
-        corpora = check_corpora(folder, study)
+        corpora = {} if transcript else check_corpora(folder, study)
         talk = follow(folder, study)
         check_hub_head(folder)
         if talk.whole:
@@ -85,7 +88,7 @@ def audit(root: Path, *, key: bytes | None = None) -> Audit:
             for split, sites in check_span(talk.opened, persons=talk.persons, study=study).items():
                 what = f"together they give away {sites}: fewer than three sites, or too few persons"
                 folder.find(f"exact sums on '{split}'", what)
-            with folder.at(layout.CATALOGUE):
+            with folder.at(layout.ROSTER if transcript else layout.CATALOGUE):
                 check_releases(folder, talk, corpora, mismatched_of(talk), study)
             if results is not None:
                 check_results(folder, results, talk, study)
