@@ -5,6 +5,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from wardgate.computations.boosting_bins import BoostingBins
+from wardgate.computations.boosting_histograms import BoostingHistograms
+from wardgate.computations.boosting_leaves import BoostingLeaves
+from wardgate.computations.boosting_loss import BoostingLoss
 from wardgate.computations.computation import Computation, Vector
 from wardgate.computations.marginals import Marginals
 from wardgate.computations.newton import Newton
@@ -13,7 +17,12 @@ from wardgate.records.errors import Invalid
 from wardgate.records.messages import Question
 from wardgate.records.parcel import unpack_vector
 
-MENU: Mapping[str, type[Computation]] = MappingProxyType({kind.name: kind for kind in (Newton, ScoreBins, Marginals)})
+MENU: Mapping[str, type[Computation]] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (Newton, ScoreBins, Marginals, BoostingBins, BoostingHistograms, BoostingLeaves, BoostingLoss)
+    }
+)
 """Every computation that is answered by a sum."""
 
 OF_THE_CHAIN = frozenset({Newton.name, ScoreBins.name, Marginals.name})

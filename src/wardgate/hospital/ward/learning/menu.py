@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from wardgate.hospital.ward.learning import marginals, newton, score_bins
+from wardgate.hospital.ward.learning import (
+    boosting_bins,
+    boosting_histograms,
+    boosting_leaves,
+    boosting_loss,
+    marginals,
+    newton,
+    score_bins,
+)
 from wardgate.hospital.ward.learning.bench import Bench
 from wardgate.records.messages import SplitName
 from wardgate.sums.shape import Bounded
@@ -19,5 +27,13 @@ class Answering(Protocol):
 
 
 ANSWERS: Mapping[str, Answering] = MappingProxyType(
-    {"newton": newton, "score_bins": score_bins, "marginals": marginals}
+    {
+        "newton": newton,
+        "score_bins": score_bins,
+        "marginals": marginals,
+        "boosting_bins": boosting_bins,
+        "boosting_histograms": boosting_histograms,
+        "boosting_leaves": boosting_leaves,
+        "boosting_loss": boosting_loss,
+    }
 )
