@@ -30,12 +30,14 @@ class Boosted:
         losses: Mean tuning loss after 0, 1, ... trees; empty without early stopping.
         sums, numbers: Sums that were asked for, and how many numbers they held together.
         bytes_moved: Both directions.
+        sites: Those that were there to the end.
     """
 
     bins: Bins
     trees: Trees
     gains: Vector
     losses: Vector
+    sites: tuple[str, ...]
     sums: int
     numbers: int
     bytes_moved: int
@@ -52,7 +54,8 @@ def boosting(
 ) -> Generator[Ask, Told, Boosted]:
     """Fit by exact sums: one for the bins, and at most `growth.depth` for each tree.
 
-    Sites sum the histograms of one child of each split; the other is its parent less that.
+    Sites sum the histograms of one child of each split; the other is its parent less that. A tree from which a site
+    drops out is grown again by those that stay; without drop-outs the trees are those of pooled training.
 
     Args:
         most_bins: Bins of a feature, the missing one not counted.
@@ -66,28 +69,26 @@ def boosting(
     """
     if patience is not None and patience < 1:
         raise Invalid(f"expected a patience of at least one tree, found {patience}")
-    placed = yield from placed_bins(study=study, sites=sites, most=most_bins, numbers_most=numbers_most)
-    tally = Tally(sums=1, numbers=placed.numbers, bytes_moved=placed.bytes_moved)
+    tally = Tally(sites=tuple(sorted(sites)))
+    placed = yield from placed_bins(study=study, tally=tally, most=most_bins, numbers_most=numbers_most)
     bins = placed.bins
     growth.signs(bins)
     trees = Trees.none(base=placed.log_odds, depth=growth.depth)
     gains, losses = np.zeros(len(bins.features)), np.zeros(0)
     kept: list[Vector] = []
-    for number in range(growth.trees):
-        splits, value, gained = yield from _tree(
-            study=study, sites=sites, bins=bins, trees=trees, growth=growth, tally=tally, numbers_most=numbers_most
+    while len(trees) < growth.trees:
+        tree = yield from _tree(
+            study=study, bins=bins, trees=trees, growth=growth, tally=tally, numbers_most=numbers_most
         )
+        if tree is None:
+            continue
+        splits, value, gained = tree
         if np.all(splits.place == NO_SPLIT):
             break
         trees = trees.more(splits, value)
         kept.append(gained)
-        if patience is not None and (len(trees) % patience == 0 or number + 1 == growth.trees):
-            asked = BoostingLoss(grown=Grown.of(study, bins, trees), first=len(losses))
-            ask = sum_ask(asked, what="boosting: when to stop", study=study, sites=sites, split="tuning")
-            total = tally.add((yield ask))
-            if total[0] < 0.5:
-                raise NotEvaluable("the sites have no tuning persons; fit without early stopping")
-            losses = np.concatenate([losses, total[1:] / total[0]])
+        if patience is not None and (len(trees) % patience == 0 or len(trees) == growth.trees):
+            losses = yield from _judged(study=study, bins=bins, trees=trees, tally=tally, losses=losses)
             if int(np.argmin(losses)) <= len(losses) - 1 - patience:
                 break
     if len(losses):
@@ -99,23 +100,36 @@ def boosting(
         trees=trees,
         gains=gains,
         losses=losses,
+        sites=tally.sites,
         sums=tally.sums,
         numbers=tally.numbers,
         bytes_moved=tally.bytes_moved,
     )
 
 
+def _judged(*, study: Study, bins: Bins, trees: Trees, tally: Tally, losses: Vector) -> Generator[Ask, Told, Vector]:
+    """Return the mean tuning loss after 0, 1, ... trees, all of the same sites."""
+    while True:
+        sites = tally.sites
+        asked = BoostingLoss(grown=Grown.of(study, bins, trees), first=len(losses))
+        ask = sum_ask(asked, what="boosting: when to stop", study=study, sites=sites, split="tuning")
+        total = tally.add((yield ask))
+        if tally.sites == sites:
+            break
+        losses = losses[:0]
+    if total[0] < 0.5:
+        raise NotEvaluable("the sites have no tuning persons; fit without early stopping")
+    return np.concatenate([losses, total[1:] / total[0]])
+
+
 def _tree(
-    *,
-    study: Study,
-    sites: tuple[str, ...],
-    bins: Bins,
-    trees: Trees,
-    growth: Growth,
-    tally: Tally,
-    numbers_most: int | None,
-) -> Generator[Ask, Told, tuple[Splits, Vector, Vector]]:
-    """Grow one tree, level by level; returns its splits, leaf values and the gain of each feature."""
+    *, study: Study, bins: Bins, trees: Trees, growth: Growth, tally: Tally, numbers_most: int | None
+) -> Generator[Ask, Told, tuple[Splits, Vector, Vector] | None]:
+    """Grow one tree, level by level; returns its splits, leaf values and the gain of each feature.
+
+    A child is its parent less its sibling, so all sums of a tree must be of the same sites: where one drops out, None.
+    """
+    sites = tally.sites
     place = np.full((1, 2**growth.depth - 1), NO_SPLIT, dtype=np.int64)
     cut = np.zeros_like(place)
     value, gains = np.zeros((1, 2**growth.depth)), np.zeros(len(bins.features))
@@ -131,6 +145,8 @@ def _tree(
             asked = BoostingHistograms(grown=grown, growing=growing, level=level, nodes=nodes, counts=growth.counts)
             what = f"boosting: tree {len(trees) + 1}, level {level + 1}"
             total = tally.add((yield sum_ask(asked, what=what, study=study, sites=sites)))
+            if tally.sites != sites:
+                return None
             told = unpacked(bins, total, len(nodes))
             sums |= {node: told[:, slot] for slot, node in enumerate(nodes)}
         sums |= {node: above[node >> 1] - sums[node ^ 1] for node in open_nodes if node not in sums}

@@ -25,14 +25,12 @@ class Placed:
     """Bins, and what the sum that placed them said.
 
     Attributes:
-        persons, events: In the whole of the sites.
+        persons, events: Over all sites of the sum.
     """
 
     bins: Bins
     persons: float
     events: float
-    numbers: int
-    bytes_moved: int
 
     @property
     def log_odds(self) -> float:
@@ -42,23 +40,31 @@ class Placed:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What was asked for so far."""
+    """What was asked for so far, and of whom.
 
+    Attributes:
+        sites: Those that are still there.
+    """
+
+    sites: tuple[str, ...]
     sums: int = 0
     numbers: int = 0
     bytes_moved: int = 0
 
     def add(self, told: Told) -> Vector:
+        """Count a sum and return it; sites that dropped out of it are asked no more."""
         total = told.sum()
         self.sums, self.numbers = self.sums + 1, self.numbers + len(total)
         self.bytes_moved += told.bytes_moved
+        if told.sites:
+            self.sites = told.sites
         return total
 
 
 def placed_bins(
     *,
     study: Study,
-    sites: tuple[str, ...],
+    tally: Tally,
     most: int = DEFAULT_BINS,
     fine: int = FINE_BINS,
     numbers_most: int | None = None,
@@ -81,9 +87,8 @@ def placed_bins(
         if fine == 2:
             raise Invalid(f"two bins a feature need {1 + bins.width} numbers, and a sum may hold {numbers_most}")
         fine = max(2, fine // 2)
-    tally = Tally()
     asked = BoostingBins(grown=Grown.of(study, bins, Trees.none(base=0.0, depth=1)))
-    total = tally.add((yield sum_ask(asked, what="boosting: how values lie", study=study, sites=sites)))
+    total = tally.add((yield sum_ask(asked, what="boosting: how values lie", study=study, sites=tally.sites)))
     events, mass = float(total[0]), unpacked(bins, total[1:], 1)[0, 0]
     persons = float(total[1])
     both_classes(persons, events)
@@ -94,7 +99,7 @@ def placed_bins(
         if most == 2:
             raise Invalid(f"two bins a feature need {3 * coarse.width} numbers, and a sum may hold {numbers_most}")
         most = max(2, most // 2)
-    return Placed(bins=coarse, persons=persons, events=events, numbers=tally.numbers, bytes_moved=tally.bytes_moved)
+    return Placed(bins=coarse, persons=persons, events=events)
 
 
 def both_classes(persons: float, events: float) -> None:

@@ -81,7 +81,7 @@ def private_boosting(
     """
     for_bins, for_leaves = events_of(growth=growth, epsilon=epsilon, delta=delta)
     rng = np.random.default_rng([public_seed, growth.trees])
-    tally = Tally()
+    tally = Tally(sites=tuple(sorted(sites)))
     fine = every_feature(study.features, fine_edges(study.features, most=growth.fine))
     trees = Trees.none(base=0.0, depth=growth.depth)
     coarse = fine
@@ -92,7 +92,7 @@ def private_boosting(
                 asked,
                 what="boosting with noise: how values lie",
                 study=study,
-                sites=sites,
+                sites=tally.sites,
                 noise_multiplier=for_bins.noise_multiplier,
             )
             total = tally.add(told)
@@ -104,7 +104,7 @@ def private_boosting(
             coarse, trees=size, depth=growth.depth, features=growth.features, first=len(trees), rng=rng
         )
         splits = refined(drawn, coarse, fine)
-        value = yield from _leaves(study, sites, fine, trees, splits, growth, for_leaves.noise_multiplier, tally)
+        value = yield from _leaves(study, fine, trees, splits, growth, for_leaves.noise_multiplier, tally)
         trees = trees.more(splits, growth.learning_rate * value)
     return PrivatelyBoosted(
         bins=fine,
@@ -118,7 +118,6 @@ def private_boosting(
 
 def _leaves(
     study: Study,
-    sites: tuple[str, ...],
     bins: Bins,
     trees: Trees,
     splits: Splits,
@@ -132,7 +131,7 @@ def _leaves(
         asked,
         what=f"boosting with noise: trees {len(trees) + 1} to {len(trees) + len(splits)}",
         study=study,
-        sites=sites,
+        sites=tally.sites,
         noise_multiplier=noise_multiplier,
     )
     gradient, hessian = tally.add(told).reshape(2, len(splits), -1)
