@@ -10,6 +10,8 @@ from wardgate.computations.boosting_histograms import BoostingHistograms
 from wardgate.computations.boosting_leaves import BoostingLeaves
 from wardgate.computations.boosting_loss import BoostingLoss
 from wardgate.computations.computation import Computation, Vector
+from wardgate.computations.cox import Cox
+from wardgate.computations.glm import Glm
 from wardgate.computations.marginals import Marginals
 from wardgate.computations.newton import Newton
 from wardgate.computations.score_bins import ScoreBins
@@ -20,7 +22,17 @@ from wardgate.records.parcel import unpack_vector
 MENU: Mapping[str, type[Computation]] = MappingProxyType(
     {
         kind.name: kind
-        for kind in (Newton, ScoreBins, Marginals, BoostingBins, BoostingHistograms, BoostingLeaves, BoostingLoss)
+        for kind in (
+            Newton,
+            ScoreBins,
+            Marginals,
+            BoostingBins,
+            BoostingHistograms,
+            BoostingLeaves,
+            BoostingLoss,
+            Glm,
+            Cox,
+        )
     }
 )
 """Every computation that is answered by a sum."""

@@ -9,6 +9,8 @@ from wardgate.hospital.ward.learning import (
     boosting_histograms,
     boosting_leaves,
     boosting_loss,
+    cox,
+    glm,
     marginals,
     newton,
     score_bins,
@@ -35,5 +37,7 @@ ANSWERS: Mapping[str, Answering] = MappingProxyType(
         "boosting_histograms": boosting_histograms,
         "boosting_leaves": boosting_leaves,
         "boosting_loss": boosting_loss,
+        "glm": glm,
+        "cox": cox,
     }
 )
