@@ -97,7 +97,7 @@ def opened(*rosters: str, split: str = "train") -> list[Opened]:
     for number, roster in enumerate(rosters, start=1):
         terms = SumTerms(roster=tuple(roster), entries=1, persons=1000, coin="00" * 32)
         question = Question(study_sha256="00" * 32, number=number, computation="newton", split=split, sum=terms)
-        sums.append(Opened(question=question, total=None))
+        sums.append(Opened(question=question, total=None, sites=frozenset(roster)))
     return sums
 
 

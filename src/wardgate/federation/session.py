@@ -12,7 +12,7 @@ from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.enrolment import Enrolled
-from wardgate.records.errors import Absent, CheckFailed, Invalid
+from wardgate.records.errors import Absent, CheckFailed, Invalid, Vanished
 from wardgate.records.parcel import Parcel
 from wardgate.records.study import Study
 
@@ -30,6 +30,7 @@ class Federation:
         exchange: The conversation so far; every record of it is signed and logged.
         links: The roads, by site.
         pool: Hospitals that work at the same time.
+        retries: How often an exact sum is asked again after hospitals did not answer.
         enrolled: Who takes part; empty until `enrol`.
         logs: Each site's own log; empty until `close`.
     """
@@ -37,6 +38,7 @@ class Federation:
     exchange: Exchange
     links: Mapping[str, Link]
     pool: ThreadPoolExecutor
+    retries: int = 2
     on_event: OnEvent = lambda _, __: None
     enrolled: Enrolled = field(default_factory=lambda: Enrolled(reviews={}, envelopes={}, sites=()))
     logs: dict[str, bytes] = field(default_factory=dict)
@@ -59,7 +61,13 @@ class Federation:
         """
         self.enrolled = self.drive(enrolment.review(self.study))
         self.drive(
-            enrolment.introduce(self.enrolled, sites=self.sites, keys=self.exchange.site_keys, coin=self.exchange.coin)
+            enrolment.introduce(
+                self.enrolled,
+                sites=self.sites,
+                keys=self.exchange.site_keys,
+                coin=self.exchange.coin,
+                drop_out=self.study.drop_out,
+            )
         )
 
     def check(self, study: Study) -> None:
@@ -117,12 +125,24 @@ class Federation:
             return found
 
     def ask(self, ask: Ask) -> Told:
-        """Ask once.
+        """Ask, and again where an exact sum stayed closed because hospitals did not answer.
+
+        A sum with noise is asked once: its noise is spent even if it does not open.
 
         Raises:
             CheckFailed: the sum cannot be opened.
             Broken: an answer is forged or damaged, and nothing can go on without it.
         """
+        left = self.retries if ask.shape is not None and ask.noise_multiplier is None else 0
+        while True:
+            try:
+                return self._once(ask)
+            except Vanished:
+                if left == 0:
+                    raise
+                left -= 1
+
+    def _once(self, ask: Ask) -> Told:
         self.on_event(ask.what, len(ask.sites))
         conversation = self.exchange.converse(ask)
         try:

@@ -131,7 +131,9 @@ class Run:
 
     def introduce(self, sites: tuple[str, ...]) -> Steps:
         """Introduce the sites of a roster to each other."""
-        yield from enrolment.introduce(self.enrolled, sites=sites, keys=self.site_keys, coin=self.coin)
+        yield from enrolment.introduce(
+            self.enrolled, sites=sites, keys=self.site_keys, coin=self.coin, drop_out=self.study.drop_out
+        )
 
     def own_corpora(self, number: int, more_of: dict[str, dict[str, str]]) -> Steps:
         """Ask for own corpora; in a second pass only those that were admitted before."""

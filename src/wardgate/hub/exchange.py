@@ -9,20 +9,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.hub.intake.admit import Admitted, admit
+from wardgate.hub.intake.admit import Admitted, admit, masked_of
 from wardgate.hub.layout import HUB
 from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.hub.recovery import Prepared, recoverable
 from wardgate.records.bands import at_most
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.envelope import Signer, Statement, seal
-from wardgate.records.errors import Broken, CheckFailed, Refused
+from wardgate.records.errors import Broken, CheckFailed, Refused, Vanished
 from wardgate.records.log import MerkleLog
-from wardgate.records.messages import QUESTION, SUM, Answer, OpenedSum, Question, SumTerms
+from wardgate.records.messages import QUESTION, SUM, Answer, OpenedSum, Question, SlotTerms, SumTerms
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
-from wardgate.sums.agreed import agreed_plan
+from wardgate.sums.agreed import agreed_plan, drop_outs, noise_of, tolerated_in
+from wardgate.sums.batch import Batch
 from wardgate.sums.graph import study_coin
-from wardgate.sums.plan import total
+from wardgate.sums.plan import narrowest, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,15 @@ class Received:
     noisy: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Answers that were admitted, and the bytes that left and entered hospitals for them."""
+
+    admitted: Mapping[str, Admitted]
+    bytes_out: int
+    bytes_in: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Exchange:
     """The conversation of one study.
@@ -55,6 +66,8 @@ class Exchange:
         signer: The hub's key.
         site_keys: Long-term public keys of all sites.
         unsafe_accept_test_noise: Only for tests; a run with it never verifies.
+        dropped: Sites that dropped out of an opened sum; they stay out of all later ones.
+        batches: Prepared slots for sums that survive drop-outs, by the sites that were asked to prepare.
     """
 
     study: Study
@@ -68,6 +81,8 @@ class Exchange:
     persons_bands: dict[str, str] = field(init=False, default_factory=dict)
     bytes_out: dict[str, int] = field(init=False, default_factory=dict)
     bytes_in: dict[str, int] = field(init=False, default_factory=dict)
+    dropped: set[str] = field(init=False, default_factory=set)
+    batches: dict[frozenset[str], Prepared] = field(init=False, default_factory=dict)
     _number: int = field(init=False, default=0)
     _rosters: list[tuple[frozenset[str], str]] = field(init=False, default_factory=list)
 
@@ -88,47 +103,70 @@ class Exchange:
             Broken: an answer is forged, damaged, or its gate's decision cannot be repeated.
             CheckFailed: the sum cannot be opened.
         """
+        if ask.shape is not None and self.recovering(len(ask.sites)):
+            return (yield from recoverable(self, ask))
         asked = self.questions(ask)
         answers = yield {site: parcel for site, (_, parcel) in asked.items()}
         return self.take(ask, asked, answers)
+
+    def recovering(self, sites: int) -> bool:
+        """Say whether a sum over so many sites survives drop-outs, by the locked study."""
+        return self.study.drop_out is not None and drop_outs(sites, self.study.drop_out)[0] > 0
 
     def questions(self, ask: Ask) -> dict[str, tuple[Question, Parcel]]:
         """Sign the question of an ask for each of its sites; one and the same where nothing is for one site alone."""
         common = [pack_vector(name, array) for name, array in ask.arrays]
         common += [pack_bytes(name, data) for name, data in ask.blobs]
-        terms = self._terms(ask)
+        terms = self.terms(ask)
         if ask.computation == "roster":
             self._rosters.append((frozenset(ask.sites), common[0][0].sha256))
         if not ask.site_blobs:
-            signed = self._question(ask, common, terms)
+            signed = self.sign(ask, common, terms)
             return dict.fromkeys(ask.sites, signed)
         return {
-            site: self._question(
+            site: self.sign(
                 ask, [*common, *(pack_bytes(name, data) for name, data in ask.site_blobs.get(site, ()))], terms
             )
             for site in ask.sites
         }
 
-    def _terms(self, ask: Ask) -> SumTerms | None:
+    def terms(self, ask: Ask, *, slot: SlotTerms | None = None, batch: Batch | None = None) -> SumTerms | None:
+        """Return the public terms of an ask's sum; nothing for sited answers.
+
+        Args:
+            slot, batch: For a sum that survives drop-outs.
+
+        Raises:
+            Refused: too few sites for a sum.
+        """
         if ask.shape is None:
             return None
         if len(ask.sites) < self.study.gate.min_sites_in_sum:
             raise Refused(
                 f"{ask.what}: a sum needs at least {self.study.gate.min_sites_in_sum} sites, found {len(ask.sites)}"
             )
-        return SumTerms(
+        sites, tolerated = len(ask.sites), 0
+        if ask.noise_multiplier is not None:
+            tolerated = sites // 3
+            if slot is not None and batch is not None:
+                tolerated = tolerated_in(batch, roster=sites, least=slot.least)
+        terms = SumTerms(
             roster=tuple(sorted(ask.sites)),
             entries=ask.shape.entries,
             persons=sum(at_most(self.persons_bands[site]) for site in ask.sites),
             noise_multiplier=ask.noise_multiplier,
-            tolerated=len(ask.sites) // 3 if ask.noise_multiplier is not None else 0,
+            tolerated=tolerated,
             coin=self.coin,
             roster_sha256=next((digest for sites, digest in reversed(self._rosters) if sites >= set(ask.sites)), None),
+            slot=slot,
         )
+        if ask.noise_multiplier is None:
+            return terms
+        bits = narrowest(agreed_plan(terms, ask.shape, question_sha256="00" * 32, batch=batch)).bits
+        return terms.model_copy(update={"bits": bits})
 
-    def _question(
-        self, ask: Ask, packed: list[tuple[VectorRef, bytes]], terms: SumTerms | None
-    ) -> tuple[Question, Parcel]:
+    def sign(self, ask: Ask, packed: list[tuple[VectorRef, bytes]], terms: SumTerms | None) -> tuple[Question, Parcel]:
+        """Sign one question and log it."""
         self._number += 1
         question = Question(
             study_sha256=self.study_sha256,
@@ -142,7 +180,7 @@ class Exchange:
         subjects = tuple((ref.name, ref.sha256) for ref, _ in packed) or (("study", self.study_sha256),)
         envelope = seal(Statement(predicate_type=QUESTION, predicate=question.plain(), subjects=subjects), self.signer)
         parcel = Parcel(envelope, tuple(data for _, data in packed))
-        self._keep(HUB, parcel, "question")
+        self.keep(HUB, parcel, "question")
         return question, parcel
 
     def take(self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], answers: Mapping[str, Parcel]) -> Told:
@@ -151,6 +189,24 @@ class Exchange:
         Raises:
             Broken: an answer is forged, damaged, or its gate's decision cannot be repeated.
             CheckFailed: a site of a secret sum refused or did not answer, so the sum cannot be opened.
+        """
+        taken = self.admit(ask, asked, answers)
+        if ask.shape is None:
+            return Told(
+                answers={site: one.answer for site, one in taken.admitted.items()},
+                blobs={site: one.named_blobs() for site, one in taken.admitted.items()},
+                envelopes={site: one.envelope for site, one in taken.admitted.items()},
+                bytes_out=taken.bytes_out,
+                bytes_in=taken.bytes_in,
+            )
+        opened, noise = self._open(ask, asked, taken.admitted)
+        return Told(total=opened, noise=noise, bytes_out=taken.bytes_out, bytes_in=taken.bytes_in, sites=ask.sites)
+
+    def admit(self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], answers: Mapping[str, Parcel]) -> "Taken":
+        """Verify answers, decide again on each, and keep and count them.
+
+        Raises:
+            Broken: an answer is forged, damaged, or its gate's decision cannot be repeated.
         """
         admitted: dict[str, Admitted] = {}
         out = moved_in = 0
@@ -169,7 +225,7 @@ class Exchange:
                 study_sha256=self.study_sha256,
                 unsafe_accept_test_noise=self.unsafe_accept_test_noise,
             )
-            self._keep(site, parcel, "answer")
+            self.keep(site, parcel, "answer")
             self.bytes_out[site] = self.bytes_out.get(site, 0) + parcel.size
             self.bytes_in[site] = self.bytes_in.get(site, 0) + sent.size
             self.received.append(
@@ -185,16 +241,7 @@ class Exchange:
             out, moved_in = out + parcel.size, moved_in + sent.size
             if ask.computation == "review":
                 self.persons_bands[site] = str(admitted[site].answer.statement.get("persons_band", "<11"))
-        if ask.shape is None:
-            return Told(
-                answers={site: one.answer for site, one in admitted.items()},
-                blobs={site: one.named_blobs() for site, one in admitted.items()},
-                envelopes={site: one.envelope for site, one in admitted.items()},
-                bytes_out=out,
-                bytes_in=moved_in,
-            )
-        opened, noise = self._open(ask, asked, admitted)
-        return Told(total=opened, noise=noise, bytes_out=out, bytes_in=moved_in)
+        return Taken(admitted=admitted, bytes_out=out, bytes_in=moved_in)
 
     def _open(
         self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], admitted: Mapping[str, Admitted]
@@ -202,7 +249,7 @@ class Exchange:
         refused = {site: one.answer.refusal for site, one in admitted.items() if one.answer.outcome == "refused"}
         absent = sorted(set(ask.sites) - admitted.keys())
         if absent:
-            raise CheckFailed(
+            raise Vanished(
                 f"{ask.what}: {len(absent)} of {len(ask.sites)} sites did not answer, first '{absent[0]}', so the sum"
                 " stays closed; ask again without them, or lock a study that allows drop-outs"
             )
@@ -217,32 +264,33 @@ class Exchange:
         if question.sum is None or ask.shape is None:
             raise Broken("the question asks for no sum")
         plan = agreed_plan(question.sum, ask.shape, question_sha256=digest)
-        masked = {site: _masked(one, plan.entries) for site, one in admitted.items()}
-        opened = total(plan, masked)
+        opened = total(plan, {site: masked_of(one, plan) for site, one in admitted.items()})
+        self.record_sum(digest, opened, answers=admitted)
+        return opened, noise_of(question.sum, l2=ask.shape.l2, survivors=len(ask.sites))
+
+    def record_sum(
+        self,
+        question_sha256: str,
+        opened: NDArray[np.float64],
+        *,
+        answers: Mapping[str, Admitted],
+        reveals: Mapping[str, Admitted] | None = None,
+    ) -> None:
+        """Sign and log an opened sum, so that anyone can open it again."""
         ref, data = pack_vector("total", opened)
         record = OpenedSum(
             study_sha256=self.study_sha256,
-            question_sha256=digest,
-            answers={site: sha256(one.envelope) for site, one in admitted.items()},
+            question_sha256=question_sha256,
+            answers={site: sha256(one.envelope) for site, one in answers.items()},
             total=ref,
+            reveals=None if reveals is None else {site: sha256(one.envelope) for site, one in reveals.items()},
         )
         envelope = seal(
             Statement(predicate_type=SUM, predicate=record.plain(), subjects=(("total", ref.sha256),)), self.signer
         )
-        self._keep(HUB, Parcel(envelope, (data,)), "sum")
-        noise = 0.0
-        if ask.noise_multiplier is not None and ask.shape is not None:
-            sites, tolerated = len(ask.sites), len(ask.sites) // 3
-            noise = ask.noise_multiplier * ask.shape.l2 * float(np.sqrt(sites / (sites - tolerated)))
-        return opened, noise
+        self.keep(HUB, Parcel(envelope, (data,)), "sum")
 
-    def _keep(self, party: str, parcel: Parcel, event: str) -> None:
+    def keep(self, party: str, parcel: Parcel, event: str) -> None:
+        """Keep a signed record and log it."""
         self.store.append(Kept(party=party, parcel=parcel))
         self.log.append(canonical({"event": event, "party": party, "sha256": sha256(parcel.envelope)}))
-
-
-def _masked(one: Admitted, entries: int) -> NDArray[np.uint64]:
-    vector = one.vector("masked")
-    if vector.dtype != np.uint64 or vector.shape != (entries,):
-        raise Broken(f"{one.answer.site}: expected {entries} masked numbers, found {vector.dtype} {vector.shape}")
-    return np.asarray(vector, dtype=np.uint64)

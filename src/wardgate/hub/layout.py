@@ -138,7 +138,7 @@ def size_of(ref: VectorRef) -> int:
     Raises:
         Broken: a dtype that no vector of a run has, or a shape below zero.
     """
-    if ref.dtype not in ("<f8", "<u8", "<i8", "|u1") or min(ref.shape, default=0) < 0:
+    if ref.dtype not in ("<f8", "<u8", "<u4", "<i8", "|u1") or min(ref.shape, default=0) < 0:
         raise Broken(f"vector '{ref.name}': dtype {ref.dtype} and shape {list(ref.shape)} are none that is used here")
     count = 1
     for side in ref.shape:

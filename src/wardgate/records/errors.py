@@ -16,6 +16,10 @@ class CheckFailed(WardgateError):
     exit_code = 1
 
 
+class Vanished(CheckFailed):
+    """A sum stayed closed because hospitals did not answer; it may be asked again when they are back."""
+
+
 class NotEvaluable(WardgateError):
     """There is too little evidence to tell; that never counts as a pass."""
 

@@ -23,11 +23,25 @@ MANIFEST = "run-manifest/v1"
 SplitName = Literal["none", "train", "tuning", "holdout", "locked_test"]
 
 
+class SlotTerms(Record):
+    """The slot of a prepared batch that lets a sum survive drop-outs.
+
+    Attributes:
+        batch_sha256: Digest of the signed question that prepared the batch.
+        index: Which of its slots, from 0; each serves one sum.
+        least: Survivors below which the sum stays closed.
+    """
+
+    batch_sha256: Digest
+    index: int
+    least: int
+
+
 class SumTerms(Record):
     """The public terms of one secure sum. Every site checks them before it answers.
 
     Attributes:
-        roster: Sites in the sum, sorted. All of them must answer, or the sum does not open.
+        roster: Sites in the sum, sorted. All of them must answer, or the sum does not open; unless it has a slot.
         entries: Length of the vector.
         persons: Public upper bound on the persons in the whole sum; fixes the ring's scale.
         noise_multiplier: Noise over the L2 bound of one person; absent for an exact sum.
@@ -35,6 +49,8 @@ class SumTerms(Record):
         coin: Public randomness that draws who shares masks with whom, in hexadecimal.
         roster_sha256: Digest of the roster that introduced the sites. All sites mask under one question, so no two
             of them can have been told different things of a third.
+        bits: Of the ring, 32 or 64; absent means 64.
+        slot: With it, the rest of the sum opens when some sites vanish; absent, everybody must answer.
     """
 
     roster: tuple[Name, ...]
@@ -44,6 +60,8 @@ class SumTerms(Record):
     tolerated: int = 0
     coin: Digest
     roster_sha256: Digest | None = None
+    bits: Literal[32, 64] | None = None
+    slot: SlotTerms | None = None
 
 
 class Question(Record):
@@ -98,14 +116,16 @@ class OpenedSum(Record):
     """The hub's record of a sum it opened; anyone can recompute it from the masked answers.
 
     Attributes:
-        answers: Digests of the answers' envelopes, by site.
+        answers: Digests of the answers' envelopes, by site; of the survivors alone where the sum had a slot.
         total: The opened vector.
+        reveals: Digests of the answers by which survivors revealed their shares; absent where the sum had no slot.
     """
 
     study_sha256: Digest
     question_sha256: Digest
     answers: dict[str, Digest]
     total: VectorRef
+    reveals: dict[str, Digest] | None = None
 
 
 class Party(Record):

@@ -85,7 +85,7 @@ def unpack_vector(ref: VectorRef, data: bytes) -> NDArray[np.generic]:
     """
     if sha256(data) != ref.sha256:
         raise Broken(f"vector '{ref.name}': the bytes do not match the signed digest")
-    if ref.dtype not in ("<f8", "<u8", "<i8", "|u1"):
+    if ref.dtype not in ("<f8", "<u8", "<u4", "<i8", "|u1"):
         raise Broken(f"vector '{ref.name}': unexpected dtype {ref.dtype}")
     count = math.prod(ref.shape)
     if min(ref.shape, default=0) < 0 or len(data) != count * np.dtype(ref.dtype).itemsize:

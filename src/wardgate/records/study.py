@@ -9,6 +9,9 @@ from wardgate.records.record import Name, Number, Record
 
 SCHEMA = "wardgate/study/1"
 
+MOST_DROP_OUT = 0.33
+"""Share of sites that a sum can lose; beyond a third, the rest could not give the lost masks back safely."""
+
 RESERVED_SITES = ("hub", "joint", "roster.json", "vectors.bin")
 """Names that a finished run uses for other things."""
 
@@ -209,7 +212,12 @@ class Budget(Record):
 
 
 class Study(Record):
-    """A whole study. Its canonical bytes have one SHA-256; every site signs it; every later record names it."""
+    """A whole study. Its canonical bytes have one SHA-256; every site signs it; every later record names it.
+
+    Attributes:
+        drop_out: Share of the sites that may vanish from a secure sum at any moment; absent, all must answer.
+        analyses: Federated computations that hospitals answer beside the chain's own.
+    """
 
     schema_: Literal["wardgate/study/1"] = Field(alias="schema")
     id: Name
@@ -228,6 +236,7 @@ class Study(Record):
     acceptance: Acceptance
     gate: GatePolicy = Field(default_factory=GatePolicy)
     budget: Budget = Field(default_factory=Budget)
+    drop_out: Number | None = None
     analyses_: tuple[Name, ...] | None = Field(default=None, alias="analyses")
     recalibration_records: int = Field(default=50, ge=0, le=50)
     sites: tuple[Name, ...]
@@ -259,6 +268,8 @@ class Study(Record):
             for name in (rule.left, *rule.when):
                 if name not in known:
                     raise ValueError(f"rule '{rule.name}' names '{name}', which is not a feature")
+        if self.drop_out is not None and not 0 <= self.drop_out <= MOST_DROP_OUT:
+            raise ValueError(f"drop_out: expected a share of sites from 0 to {MOST_DROP_OUT}, found {self.drop_out}")
         if self.gate.dp.exact_sums == "deny" and "exact" in (
             self.budget.fit,
             self.budget.evaluation,

@@ -13,6 +13,8 @@ from wardgate.records.errors import Broken
 from wardgate.records.messages import CERTIFICATE, Answer, Question, open_answer
 from wardgate.records.parcel import Parcel, unpack_vector
 from wardgate.records.study import Study
+from wardgate.sums.plan import SumPlan
+from wardgate.sums.ring import Ring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,28 @@ class Admitted:
         if ref is None:
             raise Broken(f"the answer of {self.answer.site} holds no '{name}'")
         return unpack_vector(ref, self.blob(name))
+
+
+def masked_of(one: Admitted, plan: SumPlan) -> Ring:
+    """Return a site's masked vector.
+
+    Raises:
+        Broken: it has another length or dtype than the plan gives.
+    """
+    return masked_vector(one.vector("masked"), plan, site=one.answer.site)
+
+
+def masked_vector(vector: NDArray[np.generic], plan: SumPlan, *, site: str) -> Ring:
+    """Return a masked vector as the plan has it.
+
+    Raises:
+        Broken: it has another length or dtype.
+    """
+    if vector.dtype != plan.dtype or vector.shape != (plan.length,):
+        raise Broken(
+            f"{site}: expected {plan.length} masked numbers of {plan.dtype}, found {vector.dtype} {vector.shape}"
+        )
+    return vector.astype(np.uint64) if plan.bits == 64 else vector.astype(np.uint32)
 
 
 def admit(

@@ -72,8 +72,10 @@ def check_terms(
         raise Broken(f"the noise of the sum would not survive {terms.tolerated + 1} colluding sites")
     if terms.coin != study_coin(question.study_sha256, {name: keys[name] for name in keys if name != layout.HUB}):
         raise Broken("the coin of the sum is not the one that study and keys give")
-    if terms.noise_multiplier is not None and terms.tolerated < len(terms.roster) // 3:
-        raise Broken(f"the noise of the sum would fail with {terms.tolerated + 1} colluding sites")
+    if terms.slot is not None and terms.noise_multiplier is not None:
+        lost = len(terms.roster) - terms.slot.least
+        if terms.tolerated < len(terms.roster) // 3 + lost:
+            raise Broken(f"the noise of the sum would not survive {lost} drop-outs and a third of the sites colluding")
     persons = sum(at_most(bands[site]) for site in terms.roster)
     if terms.persons != persons:
         raise Broken(f"the sum is planned for {terms.persons} persons, its sites signed bands of at most {persons}")
@@ -93,6 +95,10 @@ def persons_of(question: Question, *, study: Study, bands: Mapping[str, str]) ->
     return int(sum(at_least(bands.get(site, "<11")) for site in question.sum.roster) * share)
 
 
+MAY_VANISH = ("prepare", "shares", "confirm", "reveal")
+"""Steps of a sum that survives drop-outs; whoever is missing is missing in the sum."""
+
+
 def unanswered(
     question: Question, outcomes: Mapping[str, str], *, opened: bool, taking_part: Collection[str], study: Study
 ) -> str:
@@ -105,7 +111,7 @@ def unanswered(
     """
     expected: set[str] = set()
     if question.sum is not None:
-        expected = set(question.sum.roster)
+        expected = set() if question.sum.slot is not None else set(question.sum.roster)
     elif question.computation == "review":
         expected = set(study.sites)
     elif question.computation in ("associations", "close") or question.parameters.get("pass") == 1:
@@ -113,6 +119,8 @@ def unanswered(
     missing = expected - set(outcomes)
     if missing:
         return f"{len(missing)} sites that were asked did not answer, first '{min(missing)}'"
+    if question.computation in MAY_VANISH or (question.sum is not None and question.sum.slot is not None):
+        return ""
     if not outcomes:
         return "nobody answered"
     if question.sum is not None and not opened and set(outcomes.values()) == {"released"}:

@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from wardgate.computations.menu import read
 from wardgate.hub import layout
 from wardgate.hub.intake.admit import admit
 from wardgate.hub.intake.asked import check_roster, check_terms, introduction, persons_of, unanswered
 from wardgate.hub.intake.evidence import check_evidence
 from wardgate.hub.intake.reading import Folder
-from wardgate.hub.intake.recount import Opened, recount
+from wardgate.hub.intake.recount import Opened, plan_of, recounted, unmasked
+from wardgate.hub.intake.recovered import batch_of, check_slot_used_once, reopen
 from wardgate.hub.intake.vectors import Vectors
 from wardgate.records.bands import at_least
 from wardgate.records.canonical import canonical, sha256
@@ -34,6 +36,7 @@ from wardgate.records.messages import (
 from wardgate.records.opening import check_listed
 from wardgate.records.parcel import Parcel, VectorRef
 from wardgate.records.study import Study
+from wardgate.sums.plan import total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,7 @@ class Conversation:
         opened: Sums that the hub opened, recounted.
         persons: At least, of each site that takes part, by the band that it signed.
         joint_certificate: Digest of the joint corpus's certificate as the hub's log names it.
+        dropped: Sites that are missing in a sum that opened without them.
         whole: Whether the log was followed to its end.
     """
 
@@ -76,6 +80,7 @@ class Conversation:
     opened: list[Opened] = field(default_factory=list)
     persons: dict[str, float] = field(default_factory=dict)
     joint_certificate: str = ""
+    dropped: set[str] = field(default_factory=set)
     whole: bool = False
 
 
@@ -101,6 +106,7 @@ class _Walk:
     closed: set[str] = field(default_factory=set)
     introduced: dict[str, RosterEntry] = field(default_factory=dict)
     rosters: dict[str, frozenset[str]] = field(default_factory=dict)
+    slots: set[tuple[str, int]] = field(default_factory=set)
 
     def start(self) -> bool:
         """Open every party's records; say whether all are there."""
@@ -159,7 +165,7 @@ class _Walk:
                 asked.question,
                 outcomes,
                 opened=asked.sha256 not in self.closed,
-                taking_part=self.introduced.keys(),
+                taking_part=self.introduced.keys() - self.talk.dropped,
                 study=self.study,
             )
             if problem:
@@ -205,6 +211,7 @@ class _Walk:
             self.closed.add(digest)
             if question.sum.roster_sha256 not in self.rosters:
                 raise Broken("a sum under a roster that no question before it introduced")
+            check_slot_used_once(question.sum, self.slots)
             check_terms(question, study=self.study, keys=self.folder.keys, bands=self.bands, rosters=self.rosters)
 
     def _roster(self, question: Question, blobs: list[bytes | None]) -> None:
@@ -253,21 +260,28 @@ class _Walk:
         if asked is None or asked.question.sum is None or asked.sha256 not in self.closed:
             raise Broken("opens a sum that no question before it asked for, or opens it twice")
         self.closed.remove(asked.sha256)
+        question, terms = asked.question, asked.question.sum
         given = self.talk.given[asked.sha256]
-        found = {site: one.sha256 for site, one in given.items()}
-        if record.answers != found or set(found) != set(asked.question.sum.roster):
+        found = {site: one.sha256 for site, one in given.items() if site in record.answers}
+        whole = set(given) == set(record.answers) == set(terms.roster)
+        if record.answers != found or not (whole or terms.slot is not None):
             raise Broken("the sum is not over the answers of its roster")
-        masked = {site: _masked(one.answer) for site, one in given.items()}
-        self.talk.opened.append(
-            recount(
-                record,
-                question=asked.question,
-                stated=blobs[0],
-                blobs=[self.vectors.known(ref) for ref in asked.question.vectors],
-                masked={site: (ref, self.vectors.known(ref)) for site, ref in masked.items()},
-                study=self.study,
+        batch = batch_of(terms, self.talk.asked, study=self.study)
+        brought = [self.vectors.known(ref) for ref in question.vectors]
+        plan = plan_of(question, question_sha256=asked.sha256, blobs=brought, batch=batch, study=self.study)
+        refs = {site: _masked(given[site].answer) for site in record.answers}
+        masked = unmasked(plan, {site: (ref, self.vectors.known(ref)) for site, ref in refs.items()})
+        opened = (
+            total(plan, masked)
+            if batch is None
+            else reopen(
+                record, plan, masked=masked, asked=self.talk.asked, given=self.talk.given, known=self.vectors.known
             )
         )
+        l2 = read(question, brought).shape(self.study).l2
+        self.talk.opened.append(recounted(record, opened, question=question, stated=blobs[0], l2=l2))
+        if batch is not None:
+            self.talk.dropped |= set(batch.roster) - set(record.answers)
         self.folder.count("sums, recomputed from the masked answers")
 
 

@@ -13,6 +13,10 @@ KINDS = {
     "corpus": "corpus",
     "associations": "sited",
     "evaluate": "sited",
+    "prepare": "record",
+    "shares": "record",
+    "confirm": "summed",
+    "reveal": "record",
 }
 """What may leave as an answer to each question that asks for no sum."""
 
@@ -36,6 +40,8 @@ def check_evidence(answer: Answer, question: Question, *, persons: int, step: fl
     expected: dict[str, float] = {}
     if terms is not None:
         expected = {"sum.sites": len(terms.roster), "sum.numbers": terms.entries, "sum.persons": persons}
+    elif question.computation == "confirm":
+        expected = {"sum.sites": len(set(question.parameters["survivors"]))}
     elif evidence.kind == "sited":
         figures = [number_of(text) for text in answer.statement["figures"].values()]
         expected = {"sited.unrounded": unrounded(figures, step=step).value}

@@ -1,6 +1,5 @@
 """Every opened sum again, from the masked answers alone; and what all exact sums together give away."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.computations.menu import read
+from wardgate.hub.intake.admit import masked_vector
 from wardgate.records.errors import Broken
-from wardgate.records.messages import OpenedSum, Question, SplitName, SumTerms
+from wardgate.records.messages import OpenedSum, Question, SplitName
 from wardgate.records.parcel import VectorRef, pack_vector, unpack_vector
 from wardgate.records.study import Study
-from wardgate.sums.agreed import agreed_plan
+from wardgate.sums.agreed import agreed_plan, noise_of
+from wardgate.sums.batch import Batch
 from wardgate.sums.incidence import isolates, thin
-from wardgate.sums.plan import total
-from wardgate.sums.shape import Shape
+from wardgate.sums.plan import SumPlan
+from wardgate.sums.ring import Ring
 
 Vector = NDArray[np.float64]
 
@@ -25,53 +26,64 @@ class Opened:
     """A sum that was recomputed bit for bit.
 
     Attributes:
+        sites: Whose sum it is.
         noise: Standard deviation of the noise in each entry, by the signed terms; 0 for an exact sum.
     """
 
     question: Question
     total: Vector
+    sites: frozenset[str]
     noise: float = 0.0
 
 
-def recount(
-    record: OpenedSum,
-    *,
-    question: Question,
-    stated: bytes | None,
-    blobs: Sequence[bytes],
-    masked: Mapping[str, tuple[VectorRef, bytes]],
-    study: Study,
-) -> Opened:
-    """Recompute a sum and compare it bit for bit.
+def plan_of(
+    question: Question, *, question_sha256: str, blobs: Sequence[bytes], batch: Batch | None, study: Study
+) -> SumPlan:
+    """Return the plan of a summed question, as every ward works it out.
 
     Args:
-        stated: Raw bytes of the hub's total.
         blobs: What travelled beside the question.
-        masked: Each site's masked vector, as it was signed and as it lies in the run.
+        batch: That the sum's slot names, if it has one.
 
     Raises:
-        Broken: the hub states another total than the masked answers give.
+        Broken: the question states another number of entries than its computation gives.
+        Invalid: its parameters describe no computation, or the plan does not hold.
     """
     shape = read(question, blobs).shape(study)
     if question.sum is None or question.sum.entries != shape.entries:
         raise Broken(
             f"question {question.number} states another number of entries than the {shape.entries} it asks for"
         )
-    plan = agreed_plan(question.sum, shape, question_sha256=record.question_sha256)
-    vectors = {site: np.asarray(unpack_vector(ref, data)) for site, (ref, data) in masked.items()}
-    found = total(plan, vectors)
+    return agreed_plan(question.sum, shape, question_sha256=question_sha256, batch=batch)
+
+
+def recounted(record: OpenedSum, found: Vector, *, question: Question, stated: bytes | None, l2: float) -> Opened:
+    """Compare a total that was opened again with the one that the hub signed, bit for bit.
+
+    Args:
+        stated: Raw bytes of the hub's total.
+        l2: L2 norm of one person's vector.
+
+    Raises:
+        Broken: the hub states another total than the masked answers give.
+    """
     ref, data = pack_vector("total", found)
     if ref != record.total or (stated is not None and data != stated):
-        raise Broken(f"the total of question {question.number} is not the sum of its {len(vectors)} masked answers")
-    return Opened(question=question, total=found, noise=_noise(question.sum, shape))
+        count = len(record.answers)
+        raise Broken(f"the total of question {question.number} is not the sum of its {count} masked answers")
+    noise = 0.0
+    if question.sum is not None:
+        noise = noise_of(question.sum, l2=l2, survivors=len(record.answers))
+    return Opened(question=question, total=found, sites=frozenset(record.answers), noise=noise)
 
 
-def _noise(terms: SumTerms, shape: Shape) -> float:
-    """Each site's share is larger than 1/n, so that the promise survives the tolerated colluders."""
-    if terms.noise_multiplier is None:
-        return 0.0
-    sites = len(terms.roster)
-    return terms.noise_multiplier * shape.l2 * math.sqrt(sites / (sites - terms.tolerated))
+def unmasked(plan: SumPlan, masked: Mapping[str, tuple[VectorRef, bytes]]) -> dict[str, Ring]:
+    """Return each site's masked vector, as it was signed and as it lies in the run.
+
+    Raises:
+        Broken: another length or dtype than the plan gives.
+    """
+    return {site: masked_vector(unpack_vector(ref, data), plan, site=site) for site, (ref, data) in masked.items()}
 
 
 def check_span(opened: Sequence[Opened], *, persons: Mapping[str, float], study: Study) -> dict[str, str]:
@@ -88,7 +100,7 @@ def check_span(opened: Sequence[Opened], *, persons: Mapping[str, float], study:
     for one in opened:
         terms = one.question.sum
         if terms is not None and terms.noise_multiplier is None:
-            exact.setdefault(one.question.split, set()).add(frozenset(terms.roster))
+            exact.setdefault(one.question.split, set()).add(one.sites)
     for split, rosters in sorted(exact.items()):
         share = getattr(study.splits, split)
         minimum = study.gate.small_cells.min_count / share

@@ -22,6 +22,9 @@ def check_sites(folder: Folder, talk: Conversation, study: Study) -> None:
     for site, given in talk.answers.items():
         closing = next((one for one in given if one.answer.computation == "close"), None)
         if closing is None:
+            if site in talk.dropped:
+                folder.notes.append(f"{site} dropped out of a sum and never closed: its own log is not here")
+                continue
             _check_absent(folder, site, given)
             continue
         with folder.at(layout.log_path(site)):

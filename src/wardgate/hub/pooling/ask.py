@@ -50,6 +50,7 @@ class Told:
         answers: The signed statements by site, refusals among them.
         blobs: What travelled beside each answer, by name.
         envelopes: The signed answers themselves.
+        sites: Whose sum it is, sorted; fewer than were asked where some dropped out.
         bytes_out: Bytes that left hospitals for this ask.
         bytes_in: Bytes that entered hospitals for this ask.
     """
@@ -59,6 +60,7 @@ class Told:
     answers: Mapping[str, Answer] = field(default_factory=dict)
     blobs: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     envelopes: Mapping[str, bytes] = field(default_factory=dict)
+    sites: tuple[str, ...] = ()
     bytes_out: int = 0
     bytes_in: int = 0
 

@@ -8,7 +8,8 @@ from wardgate.records.canonical import sha256
 from wardgate.records.errors import CheckFailed
 from wardgate.records.messages import Answer, Roster, RosterEntry
 from wardgate.records.study import Study
-from wardgate.sums.graph import neighbours
+from wardgate.sums.agreed import degree_of
+from wardgate.sums.graph import DEGREE, neighbours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ def review(study: Study) -> Generator[Ask, Told, Enrolled]:
 
 
 def introduce(
-    enrolled: Enrolled, *, sites: tuple[str, ...], keys: Mapping[str, bytes], coin: str
+    enrolled: Enrolled, *, sites: tuple[str, ...], keys: Mapping[str, bytes], coin: str, drop_out: float | None = None
 ) -> Generator[Ask, Told, None]:
     """Let the sites of a roster check each other's signed enrolments and agree on secrets.
 
@@ -60,6 +61,7 @@ def introduce(
     Args:
         keys: Long-term public keys of the sites.
         coin: Public randomness of the mask graph.
+        drop_out: Share of sites that may vanish from a sum; sites then have more mask partners.
 
     Raises:
         CheckFailed: a site does not accept the roster, or did not answer.
@@ -74,7 +76,7 @@ def introduce(
         )
         for site in sites
     ]
-    around = neighbours(sites, coin=bytes.fromhex(coin))
+    around = neighbours(sites, coin=bytes.fromhex(coin), degree=max(DEGREE, degree_of(len(sites), drop_out or 0.0)))
     told = yield Ask(
         what=f"roster of {len(sites)} sites and exchange of keys",
         computation="roster",

@@ -12,6 +12,7 @@ from wardgate.hospital.spool import Spool
 from wardgate.hospital.ward.answering.bench import Bench
 from wardgate.hospital.ward.answering.corpus import tries
 from wardgate.hospital.ward.answering.federated import summed
+from wardgate.hospital.ward.answering.recovery import confirm, deposit, reveal, take_shares
 from wardgate.hospital.ward.answering.review import described, open_bench, read_cohort
 from wardgate.hospital.ward.answering.roster import join
 from wardgate.hospital.ward.answering.sited import associate, evaluate
@@ -99,7 +100,7 @@ class Ward:
             door = self._first_door(question, parcel)
         failure: WardgateError | None = None
         try:
-            candidate = self._beside_patients(question.computation, lambda: self._candidate(question, parcel))
+            candidate = self._beside_patients(question.computation, lambda: self._candidate(question, digest, parcel))
             return self._beside_patients(
                 "release", lambda: door.release(candidate, question=question, question_sha256=digest)
             )
@@ -129,7 +130,7 @@ class Ward:
         )
         return self._door
 
-    def _candidate(self, question: Question, parcel: Parcel) -> Candidate:
+    def _candidate(self, question: Question, digest: str, parcel: Parcel) -> Candidate:
         match question.computation:
             case "review":
                 return self._review()
@@ -137,6 +138,14 @@ class Ward:
                 return join(self._open_bench(), question, parcel, self.phone_book())
             case "corpus":
                 return self._corpus(question)
+            case "prepare":
+                return deposit(self._open_bench(), question, digest, entropy=self.entropy)
+            case "shares":
+                return take_shares(self._open_bench(), question, parcel)
+            case "confirm":
+                return confirm(self._open_bench(), question)
+            case "reveal":
+                return reveal(self._open_bench(), question, parcel, self.phone_book())
             case "associations":
                 return associate(self._open_bench(), question)
             case "evaluate":

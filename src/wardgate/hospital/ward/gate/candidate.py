@@ -1,14 +1,17 @@
-"""What wants to leave. The gate knows these four kinds and no other."""
+"""What wants to leave. The gate knows these five kinds and no other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from wardgate.privacy.budget import Split
 from wardgate.records.claim import Claim
 from wardgate.records.measured import Measured
 from wardgate.records.messages import SplitName
 from wardgate.records.verdict import Absent, Evidence, Verdict
+from wardgate.sums.plan import SumPlan
+from wardgate.sums.seat import Seat
 from wardgate.sums.shape import Bounded
 
 
@@ -67,6 +70,38 @@ class Summed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A masked answer of this site to a sum that may lose sites; it opens only with what this site still has to say.
+
+    Attributes:
+        plan: Of the sum, with its slot.
+        seat: This site's seat in the slot's batch.
+        claim: What protects the persons in the sum.
+        share: Share of persons in this split.
+    """
+
+    plan: SumPlan
+    seat: Seat
+    split: Split
+    claim: Claim
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """The list of sites whose sum is about to open; the last word on whom a sum gives away.
+
+    Attributes:
+        survivors: As the hub names them.
+        persons_of: Persons at least of every site that was ever introduced, over all splits.
+    """
+
+    pending: Pending
+    survivors: tuple[str, ...]
+    persons_of: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusTry:
     """One candidate corpus, measured; `earlier` are the attempts before it, with their verdicts."""
 
@@ -81,4 +116,4 @@ class CorpusTry:
     earlier: tuple[tuple[Evidence, Verdict], ...] = ()
 
 
-Candidate = Statement | Sited | Summed | CorpusTry
+Candidate = Statement | Sited | Summed | Confirmation | CorpusTry

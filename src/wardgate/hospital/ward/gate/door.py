@@ -5,11 +5,12 @@ Where anything on that way is missing, nothing leaves.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from wardgate.entropy import Entropy
-from wardgate.hospital.ward.gate.candidate import Candidate, CorpusTry, Sited, Statement, Summed
+from wardgate.hospital.ward.gate.candidate import Candidate, Confirmation, CorpusTry, Pending, Sited, Statement, Summed
 from wardgate.hospital.ward.gate.certificate import corpus_certificate
 from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
 from wardgate.measures.disclosure import rounded, unrounded
@@ -19,6 +20,7 @@ from wardgate.privacy.budget import Spending, Split
 from wardgate.records.bands import band
 from wardgate.records.canonical import canonical, sha256, text_of
 from wardgate.records.claim import Claim, GaussianEvent
+from wardgate.records.confirmation import confirmed_bytes
 from wardgate.records.corpus_file import write_corpus
 from wardgate.records.envelope import Signer, seal
 from wardgate.records.envelope import Statement as Signed
@@ -29,9 +31,11 @@ from wardgate.records.messages import ANSWER, Answer, Question
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
-from wardgate.sums.agreed import agreed_plan
+from wardgate.sums.agreed import agreed_plan, least_survivors
+from wardgate.sums.batch import Batch
 from wardgate.sums.incidence import isolates, thin
 from wardgate.sums.plan import claim_event, contribute
+from wardgate.sums.seat import Seat
 
 EXACT = Claim(kind="exact", excludes=("true values; no epsilon covers them",))
 
@@ -50,6 +54,8 @@ class Door:
         entropy: Where noise comes from.
         issued_on: Today, as an ISO date.
         commitments: Digests of the splits, for certificates.
+        seats: This site's seat in each prepared batch of slots, by the question that prepared it.
+        pending: Answers to sums that may lose sites, by the question.
     """
 
     site: str
@@ -61,6 +67,8 @@ class Door:
     entropy: Entropy
     issued_on: str
     commitments: dict[str, str] = field(default_factory=dict)
+    seats: dict[str, Seat] = field(default_factory=dict)
+    pending: dict[str, Pending] = field(default_factory=dict)
 
     def release(self, candidate: Candidate, *, question: Question, question_sha256: str) -> Parcel:
         """Judge a candidate and return what may leave: the release, or the signed refusal of it."""
@@ -72,6 +80,8 @@ class Door:
                     return self._site(candidate, question, question_sha256)
                 case Summed():
                     return self._sum(candidate, question, question_sha256)
+                case Confirmation():
+                    return self._confirm(candidate, question, question_sha256)
                 case CorpusTry():
                     return self._corpus(candidate, question, question_sha256)
         except Refused as refusal:
@@ -140,7 +150,11 @@ class Door:
             raise Refused(
                 f"the question states {terms.entries} numbers; this computation gives {bounded.shape.entries}"
             )
-        plan = agreed_plan(terms, bounded.shape, question_sha256=question_sha256)
+        seat = None if terms.slot is None else self.seats.get(terms.slot.batch_sha256)
+        batch = None if seat is None else seat.batch
+        plan = agreed_plan(terms, bounded.shape, question_sha256=question_sha256, batch=batch)
+        if plan.slot is not None and plan.slot.least < self._least(plan.slot.batch):
+            raise Refused("the sum would open with fewer survivors than the locked study allows")
         exact = terms.noise_multiplier is None
         if not exact and terms.tolerated < len(terms.roster) // 3:
             raise Refused(
@@ -152,7 +166,7 @@ class Door:
         claim = EXACT if exact else _dp(events, self.study.budget.delta, self.entropy.name)
         spending = Spending(population=POPULATION, split=split, what=what, gaussian=events, exact=int(exact))
         roster = frozenset(terms.roster)
-        isolated = self._given_away(split, roster, candidate) if exact else None
+        isolated = self._given_away(split, roster, candidate.persons_of, candidate.share) if exact else None
         evidence = Evidence(
             kind="summed",
             persons_train=band(candidate.persons_at_least),
@@ -169,16 +183,28 @@ class Door:
         )
         verdict = self._decide(evidence)
         self.ledger.commit(spending)
-        if exact:
+        if exact and seat is None:
             self.ledger.note_roster(split, roster)
-        masked = contribute(
-            plan,
-            site=self.site,
-            vector=bounded.vector,
-            persons_here=bounded.persons,
-            pair_secrets=candidate.pair_secrets,
-            entropy=self.entropy,
-        )
+        if seat is None:
+            masked = contribute(
+                plan,
+                site=self.site,
+                vector=bounded.vector,
+                persons_here=bounded.persons,
+                pair_secrets=candidate.pair_secrets,
+                entropy=self.entropy,
+            )
+        else:
+            masked = seat.contribute(
+                plan,
+                vector=bounded.vector,
+                persons_here=bounded.persons,
+                pair_secrets=candidate.pair_secrets,
+                entropy=self.entropy,
+            )
+            self.pending[question_sha256] = Pending(
+                plan=plan, seat=seat, split=split, claim=claim, share=candidate.share
+            )
         return self._send(
             question,
             question_sha256,
@@ -188,11 +214,53 @@ class Door:
             opening=candidate.opening,
         )
 
-    def _given_away(self, split: Split, roster: frozenset[str], candidate: Summed) -> frozenset[str] | None:
+    def _given_away(
+        self, split: Split, roster: frozenset[str], persons_of: Mapping[str, int], share: float
+    ) -> frozenset[str] | None:
         """Return sites that this exact sum and the earlier ones would give away: fewer than three, or thin ones."""
         rosters = (*self.ledger.rosters(split), roster)
-        minimum = self.study.gate.small_cells.min_count / candidate.share
-        return isolates(rosters) or thin(rosters, persons=candidate.persons_of, minimum=minimum)
+        minimum = self.study.gate.small_cells.min_count / share
+        return isolates(rosters) or thin(rosters, persons=persons_of, minimum=minimum)
+
+    def _least(self, batch: Batch) -> int:
+        minimum = self.study.gate.min_sites_in_sum
+        return least_survivors(len(batch.roster), self.study.drop_out or 0.0, minimum=minimum)
+
+    def _confirm(self, candidate: Confirmation, question: Question, question_sha256: str) -> Parcel:
+        """Judge the sum once more, now that it is known whose it is, and sign the list of survivors."""
+        pending, roster = candidate.pending, frozenset(candidate.survivors)
+        exact = pending.claim.kind == "exact"
+        unknown = roster - candidate.persons_of.keys()
+        if unknown:
+            raise Refused(f"the list of survivors holds '{min(unknown)}', which was not introduced to this site")
+        isolated = self._given_away(pending.split, roster, candidate.persons_of, pending.share) if exact else None
+        persons = int(sum(candidate.persons_of[site] for site in roster) * pending.share)
+        evidence = Evidence(
+            kind="summed",
+            persons_train=band(persons),
+            attempt=1,
+            claim=pending.claim,
+            cumulative_epsilon=self.ledger.epsilon(pending.split),
+            measured=(
+                _count("sum.sites", len(roster)),
+                _count("sum.persons", persons),
+                _count("sum.numbers", pending.plan.entries),
+                _count("sum.isolated", 0 if isolated is None else 1),
+                _count("sum.exact_used", self.ledger.exact_answers(pending.split)),
+            ),
+        )
+        verdict = self._decide(evidence)
+        digest = pending.seat.confirm(pending.plan, candidate.survivors)
+        if exact:
+            self.ledger.note_roster(pending.split, roster)
+        signature = self.signer.sign(confirmed_bytes(digest, site=self.site))
+        return self._send(
+            question,
+            question_sha256,
+            statement={"survivors_sha256": digest.hex(), "signature": signature.hex()},
+            evidence=evidence,
+            verdict=verdict.outcome,
+        )
 
     def judge(self, candidate: CorpusTry) -> tuple[Evidence, Verdict]:
         """Return evidence and verdict on one candidate corpus; the noise it used is spent already."""
