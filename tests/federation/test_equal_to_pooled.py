@@ -133,5 +133,6 @@ def test_on_four_real_hospitals_the_federated_fit_is_the_pooled_fit(
     assert run.federated is not None and run.reference is not None
     assert np.max(np.abs(run.federated.beta - run.reference)) < 1e-8
     assert run.sites == tuple(sorted(set(study.sites) - set(run.named)))
-    if run.hybrid is not None and run.ridge == study.model.ridge:
+    chosen_once = len(run.rehearsals) == 1
+    if run.hybrid is not None and chosen_once and run.ridge == study.model.ridge:
         assert np.max(np.abs(run.hybrid.beta - run.federated.beta)) < 1e-8
