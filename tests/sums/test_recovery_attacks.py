@@ -317,6 +317,47 @@ def test_a_vector_that_was_refused_leaves_the_slot_open(rehearse: Make, batch_of
     assert rehearsal.whole(plan, ones(plan)).total.tolist() == [6.0] * 4
 
 
+def two_lives(rehearsal: Any, again: Any, plan: SumPlan) -> np.ndarray:
+    """Open a sum in one life of the sites, and call the victim dropped out in the other."""
+    victim, others = plan.roster[0], plan.roster[1:]
+    masked = rehearsal.contribute(plan, ones(plan))
+    again.contribute(plan, ones(plan))
+    first = rehearsal.reveal(plan, plan.roster, by=plan.roster)
+    second = again.reveal(plan, others, by=others)
+    self_seed = secret_of(rehearsal.batch, site=victim, shares=shares_of(plan, plan.roster, first, site=victim))
+    seeds = lock_seeds(again, plan, site=victim, shares=shares_of(plan, others, second, site=victim))
+    return unmasked(plan, masked[victim], site=victim, seeds=seeds or {}, self_seed=self_seed)
+
+
+def test_sites_that_all_prepare_twice_under_one_batch_are_read_and_one_memory_refuses(
+    rehearse: Make, batch_of: Make
+) -> None:
+    # What a ward must never do: it loses its memory and answers the same question to prepare once more.
+    batch = batch_of(5, dropouts=1)
+    rehearsal, again = rehearse(batch), rehearse(batch, seed="another life")
+    plan = rehearsal.plan(entries=20)
+    assert np.all(two_lives(rehearsal, again, plan) == 1.0)
+    # Another batch has other pair seeds, so what it reveals does not fit the first.
+    elsewhere = rehearse(replace(batch, context=b"another batch"))
+    rehearsal = rehearse(batch)
+    victim, others = batch.roster[0], batch.roster[1:]
+    masked = rehearsal.contribute(plan, ones(plan))
+    first = rehearsal.reveal(plan, plan.roster, by=plan.roster)
+    other_plan = elsewhere.plan(entries=20)
+    elsewhere.contribute(other_plan, ones(other_plan))
+    second = elsewhere.reveal(other_plan, others, by=others)
+    self_seed = secret_of(batch, site=victim, shares=shares_of(plan, plan.roster, first, site=victim))
+    seeds = lock_seeds(elsewhere, other_plan, site=victim, shares=shares_of(other_plan, others, second, site=victim))
+    read = unmasked(plan, masked[victim], site=victim, seeds=seeds or {}, self_seed=self_seed)
+    assert not np.any(read == 1.0)
+    # A site that remembers takes no second set of shares.
+    with pytest.raises(Refused, match="two different sets"):
+        rehearsal.seats[others[0]].accept(
+            {victim: packet_for(batch, again.deposits[victim], sender=victim, recipient=others[0])},
+            pair_secrets=rehearsal.secrets[others[0]],
+        )
+
+
 # --- a hub that swaps keys or shows a false roster
 
 
