@@ -7,9 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from wardgate.computations import moments, summaries, tables
+from wardgate.computations import model_scores, moments, platt, summaries, tables
 from wardgate.hospital.ward.cohort.part import Part, part_of
+from wardgate.hospital.ward.learning import model_scores as model_scores_here
 from wardgate.hospital.ward.learning import moments as moments_here
+from wardgate.hospital.ward.learning import platt as platt_here
 from wardgate.hospital.ward.learning import summaries as summaries_here
 from wardgate.hospital.ward.learning import tables as tables_here
 from wardgate.hub.pooling.ask import Ask, Told
@@ -28,6 +30,8 @@ KINDS: dict[str, tuple[Any, Any]] = {
     "summaries": (summaries.Summaries, summaries_here),
     "moments": (moments.Moments, moments_here),
     "tables": (tables.Tables, tables_here),
+    "model_scores": (model_scores.ModelScores, model_scores_here),
+    "platt": (platt.Platt, platt_here),
 }
 
 SITES = ("a", "b", "c")

@@ -12,9 +12,9 @@ from scipy.optimize import linprog
 
 from wardgate.computations.tables import MOST_ENTRIES, Tables
 from wardgate.hospital.ward.learning import tables as tables_here
-from wardgate.hub.pooling.tables import asked_tables, counts, histogram, kway, outer_steps, tables
+from wardgate.hub.pooling.tables import asked_tables, counts, histogram, kway, tables
 from wardgate.measures.consistent import agreeing, margin
-from wardgate.measures.grain import grain, step_of, value_of
+from wardgate.measures.grain import grain, outer_steps, step_of, value_of
 from wardgate.measures.suppression import bordered, suppress
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.errors import Invalid, NotEvaluable, Refused, Unsupported

@@ -13,8 +13,13 @@ from wardgate.computations.computation import Computation, Vector
 from wardgate.computations.cox import Cox
 from wardgate.computations.glm import Glm
 from wardgate.computations.marginals import Marginals
+from wardgate.computations.model_scores import ModelScores
+from wardgate.computations.moments import Moments
 from wardgate.computations.newton import Newton
+from wardgate.computations.platt import Platt
 from wardgate.computations.score_bins import ScoreBins
+from wardgate.computations.summaries import Summaries
+from wardgate.computations.tables import Tables
 from wardgate.records.errors import Invalid
 from wardgate.records.messages import Question
 from wardgate.records.parcel import unpack_vector
@@ -32,6 +37,11 @@ MENU: Mapping[str, type[Computation]] = MappingProxyType(
             BoostingLoss,
             Glm,
             Cox,
+            Summaries,
+            Moments,
+            Tables,
+            ModelScores,
+            Platt,
         )
     }
 )

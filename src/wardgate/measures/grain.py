@@ -56,6 +56,19 @@ def step_of(feature: Feature, value: float) -> int:
     return step
 
 
+def outer_steps(feature: Feature) -> tuple[int, int]:
+    """Return the grains that no value of a number lies below, and that every value lies below."""
+    if feature.range is None:
+        raise Invalid(f"'{feature.name}' is no number; it has no range")
+    power = grain(feature)
+    low, high = (int(np.floor(end / 10.0**power + 1e-6)) for end in feature.range)
+    while value_of(feature, low) > feature.range[0]:
+        low -= 1
+    while value_of(feature, high) <= feature.range[1]:
+        high += 1
+    return low, high
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
     """The cells of one column.

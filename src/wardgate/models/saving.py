@@ -9,18 +9,22 @@ from types import MappingProxyType
 
 from wardgate.models.boosting import BoostingModel
 from wardgate.models.linear import LinearModel
+from wardgate.models.recalibrated import RecalibratedModel
 from wardgate.models.survival import CoxModel
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import Invalid
 
-Model = LinearModel | CoxModel | BoostingModel
+Model = LinearModel | CoxModel | BoostingModel | RecalibratedModel
 
-KINDS: Mapping[str, type[LinearModel] | type[CoxModel] | type[BoostingModel]] = MappingProxyType(
-    {
-        "wardgate/model/glm/1": LinearModel,
-        "wardgate/model/cox/1": CoxModel,
-        "wardgate/model/boosting/1": BoostingModel,
-    }
+KINDS: Mapping[str, type[LinearModel] | type[CoxModel] | type[BoostingModel] | type[RecalibratedModel]] = (
+    MappingProxyType(
+        {
+            "wardgate/model/glm/1": LinearModel,
+            "wardgate/model/cox/1": CoxModel,
+            "wardgate/model/boosting/1": BoostingModel,
+            "wardgate/model/recalibrated/1": RecalibratedModel,
+        }
+    )
 )
 """Every kind of model by its schema word."""
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from wardgate.computations.tables import Tables, split_tables
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
-from wardgate.hub.pooling.tables import outer_steps
-from wardgate.measures.grain import value_of
+from wardgate.measures.grain import outer_steps, value_of
 from wardgate.measures.quantiles import Window, next_steps, window_of
 from wardgate.privacy.accountant import noise_multiplier_for
 from wardgate.records.claim import GaussianEvent
@@ -71,7 +70,8 @@ def quantiles(
     """Zoom in on quantiles of numbers, all features in each sum.
 
     An exact zoom cuts a bracket into parts that hold the policy's smallest count on average and stops where that leaves
-    fewer than two, so no bracket comes down to a few persons' own values; cuts lie on the feature's grain. A noisy zoom has a fixed number of rounds.
+    fewer than two, so no bracket comes down to a few persons' own values; cuts lie on the feature's grain. A noisy zoom
+    has a fixed number of rounds.
 
     Args:
         persons_at_least: Public lower bound on the persons in the sum; exact histograms are kept that coarse.

@@ -11,14 +11,14 @@ from wardgate.computations.tables import MOST_WAYS, Tables, split_tables
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.measures.consistent import agreeing
 from wardgate.measures.encoding import LABEL
-from wardgate.measures.grain import cells_of, grain, step_of, value_of
+from wardgate.measures.grain import cells_of, outer_steps, step_of
 from wardgate.measures.quantiles import even_steps
 from wardgate.measures.suppression import bordered, suppress
 from wardgate.privacy.accountant import noise_multiplier_for
 from wardgate.records.claim import GaussianEvent
 from wardgate.records.errors import Invalid, NotEvaluable
 from wardgate.records.messages import SplitName
-from wardgate.records.study import Feature, Study
+from wardgate.records.study import Study
 
 Columns = tuple[str, ...]
 Table = NDArray[np.float64]
@@ -253,16 +253,3 @@ def asked_tables(
     if stray:
         raise Invalid(f"edges are given for '{min(stray)}', which no table counts")
     return Tables(tables=tuple(tuple(names) for names in columns), cuts=cuts)
-
-
-def outer_steps(feature: Feature) -> tuple[int, int]:
-    """Return the grains that no value of a number lies below, and that every value lies below."""
-    if feature.range is None:
-        raise Invalid(f"'{feature.name}' is no number; it has no range")
-    power = grain(feature)
-    low, high = (int(np.floor(end / 10.0**power + 1e-6)) for end in feature.range)
-    while value_of(feature, low) > feature.range[0]:
-        low -= 1
-    while value_of(feature, high) <= feature.range[1]:
-        high += 1
-    return low, high

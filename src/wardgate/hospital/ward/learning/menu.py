@@ -12,8 +12,13 @@ from wardgate.hospital.ward.learning import (
     cox,
     glm,
     marginals,
+    model_scores,
+    moments,
     newton,
+    platt,
     score_bins,
+    summaries,
+    tables,
 )
 from wardgate.hospital.ward.learning.bench import Bench
 from wardgate.records.messages import SplitName
@@ -39,5 +44,10 @@ ANSWERS: Mapping[str, Answering] = MappingProxyType(
         "boosting_loss": boosting_loss,
         "glm": glm,
         "cox": cox,
+        "summaries": summaries,
+        "moments": moments,
+        "tables": tables,
+        "model_scores": model_scores,
+        "platt": platt,
     }
 )
