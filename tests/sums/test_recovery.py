@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from wardgate.entropy import UnsafeEntropy
 from wardgate.records.errors import Broken, Invalid, NotEvaluable, Refused, Unsupported, WardgateError
 from wardgate.sums import ring
-from wardgate.sums.batch import Batch, Slot, batch_for
+from wardgate.sums.batch import Batch, Slot, batch_for, most_nearby
 from wardgate.sums.plan import SumPlan, contribute, total
 from wardgate.sums.recovery import Recovered, recover_total
 from wardgate.sums.seat import Seat
+from wardgate.sums.survivors import check_survivors
 
 Make = Callable[..., Any]
 
@@ -285,25 +287,65 @@ def opened_list(plan: SumPlan, survivors: tuple[str, ...]) -> None:
     recover_total(plan, survivors=survivors, deposits={}, masked={}, reveals={})
 
 
-def test_two_separate_arcs_of_the_circle_are_no_list(rehearse: Make, batch_of: Make) -> None:
-    batch = replace(batch_of(70), degree=4, threshold=3)
-    circle = arc_order(batch)
-    survivors = tuple(sorted([*circle[:20], *circle[30:60]]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), lost=st.integers(0, 40), runs=st.booleans())
+def test_a_list_that_passes_hangs_together_by_its_masks(batch_of: Make, seed: int, lost: int, runs: bool) -> None:
+    batch = replace(batch_of(70), degree=8, threshold=5)
+    rng = np.random.default_rng(seed)
+    circle = walk(batch)
+    assert set(batch.partners(circle[0])) == {*circle[1:5], *circle[-4:]}
+    # Losing whole runs of neighbours is what could cut the circle.
+    starts = rng.integers(0, 70, lost // 4) if runs else rng.integers(0, 70, lost)
+    gone = {circle[(start + step) % 70] for start in starts for step in range(4 if runs else 1)}
+    survivors = tuple(site for site in batch.roster if site not in gone)
     slot = Slot(batch=batch, index=0)
     plan = SumPlan(roster=batch.roster, entries=1, persons=70, bound=1.0, context=b"sum", coin=batch.coin, slot=slot)
-    with pytest.raises(Refused):
-        opened_list(plan, survivors)
+    try:
+        check_survivors(plan, survivors)
+    except Refused:
+        return
+    assert reached(batch, survivors) == set(survivors)
 
 
-def arc_order(batch: Batch) -> list[str]:
-    """Walk the circle: the next site is the unseen partner that shares most partners with the last."""
+def test_a_gap_that_cuts_the_circle_is_refused(batch_of: Make) -> None:
+    batch = replace(batch_of(70), degree=8, threshold=5)
+    circle = walk(batch)
+    survivors = tuple(sorted([*circle[4:30], *circle[34:]]))
+    assert reached(batch, survivors) < set(survivors)
+    slot = Slot(batch=batch, index=0)
+    plan = SumPlan(roster=batch.roster, entries=1, persons=70, bound=1.0, context=b"sum", coin=batch.coin, slot=slot)
+    with pytest.raises(Refused, match="fewer than the threshold"):
+        check_survivors(plan, survivors)
+
+
+def walk(batch: Batch) -> list[str]:
+    """The circle, from its first site in either direction: the next site shares most partners with the last."""
     walked = [batch.roster[0]]
     while len(walked) < len(batch.roster):
-        ahead = [site for site in batch.partners(walked[-1]) if site not in walked]
-        walked.append(
-            max(ahead, key=lambda site: len(set(batch.partners(site)) & {*walked, *batch.partners(walked[-1])}))
-        )
+        last = set(batch.partners(walked[-1]))
+        ahead = [site for site in last if site not in walked]
+        walked.append(max(ahead, key=lambda site: (len({*batch.partners(site), site} & last), site)))
     return walked
+
+
+def reached(batch: Batch, survivors: tuple[str, ...]) -> set[str]:
+    seen, ahead = {survivors[0]}, [survivors[0]]
+    while ahead:
+        new = {other for other in batch.partners(ahead.pop()) if other in set(survivors)} - seen
+        seen |= new
+        ahead += new
+    return seen
+
+
+@pytest.mark.parametrize(("count", "degree", "marked"), [(466, 32, 46), (466, 144, 139), (60, 32, 6), (120, 32, 119)])
+def test_the_partners_that_chance_marks_stay_within_the_stated_probability(
+    count: int, degree: int, marked: int
+) -> None:
+    for bits in (10, 20, 40):
+        most = most_nearby(sites=count, degree=degree, marked=marked, failure_bits=bits)
+        chance = stats.hypergeom(count - 1, min(marked, count - 1), degree)
+        assert count * chance.sf(most) < 2.0**-bits * (1 + 1e-9)
+        assert most == 0 or count * chance.sf(most - 1) >= 2.0**-bits * (1 - 1e-9)
 
 
 def test_a_plan_with_a_slot_goes_no_other_way(enrolled: Make, rehearse: Make, batch_of: Make) -> None:

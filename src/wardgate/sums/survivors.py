@@ -32,11 +32,13 @@ def slot_of(plan: SumPlan) -> Slot:
 def check_survivors(plan: SumPlan, survivors: Survivors) -> None:
     """Check a list of survivors against the plan, at a site before it confirms and at the hub before it opens.
 
+    A list that passes hangs together by its masks, so no smaller sum opens: the threshold is more than half of the
+    partners, and a site beside a gap that cuts the circle would have lost half of them.
+
     Raises:
         Invalid: the list is not sorted, names a site twice, or one that is not in the roster.
-        Refused: fewer survivors than the plan's least number; a site that has fewer surviving partners than the
-            threshold, so that its secret could not come back; or survivors whose masks do not hold together, so that
-            two smaller sums would open.
+        Refused: fewer survivors than the plan's least number; or a site that has fewer surviving partners than the
+            threshold, so that its secret could not come back.
     """
     slot = slot_of(plan)
     if list(survivors) != sorted(set(survivors)):
@@ -48,14 +50,12 @@ def check_survivors(plan: SumPlan, survivors: Survivors) -> None:
         raise Refused(
             f"{len(survivors)} of {len(plan.roster)} sites survive, at least {slot.least} must; nothing opens"
         )
-    site, around, connected = _weakest(slot.batch, plan.roster, survivors)
+    site, around = _weakest(slot.batch, plan.roster, survivors)
     if around < slot.batch.threshold:
         raise Refused(
             f"'{site}' has {around} surviving partners, fewer than the threshold of {slot.batch.threshold};"
             " nothing opens"
         )
-    if not connected:
-        raise Refused("the survivors share no masks with one another as a whole; several small sums would open")
 
 
 def check_confirmed(plan: SumPlan, survivors: Survivors, *, site: str, confirmed_by: Collection[str]) -> None:
@@ -80,19 +80,12 @@ def check_confirmed(plan: SumPlan, survivors: Survivors, *, site: str, confirmed
 
 
 @lru_cache(maxsize=64)
-def _weakest(batch: Batch, roster: tuple[str, ...], survivors: Survivors) -> tuple[str, int, bool]:
-    """Return the site with the fewest surviving partners, how many, and whether all survivors hang together.
+def _weakest(batch: Batch, roster: tuple[str, ...], survivors: Survivors) -> tuple[str, int]:
+    """Return the site with the fewest surviving partners, and how many.
 
     A site that dropped out and has no surviving partner at all left no mask behind, and is not looked at.
     """
     alive = set(survivors)
-    around = {site: [other for other in batch.partners(site) if other in alive] for site in roster}
-    asked = [site for site in roster if site in alive or around[site]]
-    fewest = min(asked, key=lambda site: len(around[site]))
-    seen = {survivors[0]}
-    ahead = [survivors[0]]
-    while ahead:
-        new = [other for other in around[ahead.pop()] if other not in seen]
-        seen.update(new)
-        ahead.extend(new)
-    return fewest, len(around[fewest]), len(seen) == len(alive)
+    around = {site: sum(other in alive for other in batch.partners(site)) for site in roster}
+    fewest = min((site for site in roster if site in alive or around[site]), key=lambda site: around[site])
+    return fewest, around[fewest]
