@@ -189,6 +189,11 @@ class Glm:
             slope = slope_bound(self.family, outcome=outcome, reach=far, largest_mean=self.largest_mean)
         bend = curvature_bound(self.family, reach=far, largest_mean=self.largest_mean)
         gain = gain_bound(self.family, outcome=outcome, reach=reach, largest_mean=self.largest_mean)
+        if self.family == "poisson" and self.site_ridge is not None:
+            if self.largest_mean < outcome:
+                raise Invalid(f"with site intercepts largest_mean must be at least the outcome's bound, {outcome:g}")
+            # At a site's own best intercept the log-likelihood may rise to that of a perfect fit.
+            gain = max(gain, outcome * float(np.log(max(outcome, 1.0))))
         bound = np.concatenate([np.full(p, slope), np.full(p * (p + 1) // 2, bend), [gain]])
         return Shape(bound=bound, l2=float(np.linalg.norm(bound)))
 

@@ -30,6 +30,7 @@ class FittedCox:
         covariance: Inverse of the penalised Hessian, shape (p, p), of the coefficients alone.
         log_likelihood: Partial (`breslow`) or of the discrete hazards, without penalty.
         freedom: Effective degrees of freedom.
+        sites: Whose persons the model was fitted on: those that stayed to the end.
         rounds, bytes_moved: Sums asked for, and bytes both ways.
     """
 
@@ -37,6 +38,7 @@ class FittedCox:
     covariance: Vector
     log_likelihood: float
     freedom: float
+    sites: tuple[str, ...]
     rounds: int
     bytes_moved: int
 
@@ -83,7 +85,7 @@ def cox(
     edges = _edges(study, time, bins)
     counting = Cox(form="counts", time=time, terms=chosen, edges=edges, beta=np.zeros(0))
     told = yield sum_ask(counting, what="Cox regression: persons by time bin", study=study, sites=sites)
-    rounds_asked, moved = 1, told.bytes_moved
+    rounds_asked, moved, present = 1, told.bytes_moved, told.sites or sites
     edges = joined(edges, np.rint(told.sum()), least=study.gate.small_cells.min_count)
     count, p = len(edges) - 1, design.columns - 1
     inner = design.penalty(ridge, smoothing)[1:, 1:]
@@ -94,14 +96,19 @@ def cox(
         penalty = baseline_penalty(count, p, baseline_ridge=baseline_ridge, ridge=inner)
         names = tuple(f"time bin {number}" for number in range(1, count + 1)) + design.names[1:]
     asked = Cox(form=form, time=time, terms=chosen, edges=edges, beta=start, largest_rate=largest_rate)
-    road = ascent(start=start, penalty=penalty, names=names, tolerance=tolerance, rounds=rounds)
-    beta = next(road)
+    beta, road = start, ascent(start=start, penalty=penalty, names=names, tolerance=tolerance, rounds=rounds)
+    next(road)
     left: Leaving | None = None
     while True:
         told = yield sum_ask(
-            replace(asked, beta=beta), what=f"Cox regression ({form}): one step", study=study, sites=sites
+            replace(asked, beta=beta), what=f"Cox regression ({form}): one step", study=study, sites=present
         )
         rounds_asked, moved = rounds_asked + 1, moved + told.bytes_moved
+        if told.sites and told.sites != present:
+            # A hospital dropped out: climb again from here with those that stayed.
+            present = told.sites
+            road = ascent(start=beta, penalty=penalty, names=names, tolerance=tolerance, rounds=rounds)
+            next(road)
         if form == "breslow":
             left = read_leaving(told.sum(), bins=count, columns=p)
             sums = partial_likelihood(left, beta)
@@ -132,6 +139,7 @@ def cox(
         covariance=np.asarray(covariance),
         log_likelihood=found.sums.log_likelihood,
         freedom=freedom_of(found.sums, penalty),
+        sites=present,
         rounds=rounds_asked,
         bytes_moved=moved,
     )

@@ -37,6 +37,7 @@ class Fitted:
         freedom: Effective degrees of freedom; None for a noisy fit.
         score: AIC (least squares: GCV) of each smoothing in the menu, where one was chosen.
         gaussian: What the sums cost; empty where they were exact.
+        sites: Whose persons the model was fitted on: those that stayed to the end.
         rounds, bytes_moved: Sums asked for, and bytes both ways.
     """
 
@@ -46,6 +47,7 @@ class Fitted:
     freedom: float | None
     score: dict[float, float]
     gaussian: tuple[GaussianEvent, ...]
+    sites: tuple[str, ...]
     rounds: int
     bytes_moved: int
 
@@ -91,30 +93,19 @@ def glm(
     )
     design = asked.design(study)
     menu = tuple(sorted({float(one) for one in _listed(smoothing)}, reverse=True)) if design.smooth else (0.0,)
+    if not menu:
+        raise Invalid("the menu of smoothing parameters is empty; give at least one number")
     if family == "linear" and site_ridge is not None and len(menu) > 1:
         raise Unsupported("choosing the smoothing needs the number of persons, which site intercepts hide; give one")
     asker = _Asker(study=study, sites=sites, asked=asked, firth=firth)
-    scores: dict[float, float] = {}
-    best: tuple[Ascent, Vector] | None = None
-    start = np.zeros(design.columns)
-    for one in menu:
-        penalty = design.penalty(ridge, one)
-        road = ascent(
-            start=start,
-            penalty=penalty,
-            names=design.names,
-            tolerance=tolerance,
-            rounds=rounds,
-            memory=10 if firth else 0,
-        )
-        found = yield from _climb(road, asker, penalty)
-        scores[one] = criterion(family, found.sums, penalty)
-        if best is None or scores[one] == min(scores.values()):
-            best = (found, penalty)
-        start = found.beta
-    if best is None:
-        raise Invalid("the menu of smoothing parameters is empty; give at least one number")
-    return _fitted(asked, study, best[0], best[1], asker, scores if len(menu) > 1 else {})
+    climb = _Climb(ridge=ridge, tolerance=tolerance, rounds=rounds, start=np.zeros(design.columns))
+    while True:
+        asked_of = asker.sites
+        found, penalty, scores = yield from _best(menu, climb, asker)
+        if asker.sites == asked_of:
+            return _fitted(asked, study, found, penalty, asker, scores if len(menu) > 1 else {})
+        # A hospital dropped out on the way: choose again among those that stayed, from where the fit stands.
+        climb.start = found.beta
 
 
 def first_question(
@@ -216,13 +207,58 @@ class _Asker:
     def _total(self, asked: Glm) -> Generator[Ask, Told, Vector]:
         told = yield sum_ask(asked, what=f"{asked.family} regression: one step", study=self.study, sites=self.sites)
         self.rounds, self.bytes_moved = self.rounds + 1, self.bytes_moved + told.bytes_moved
+        self.sites = told.sites or self.sites
         return told.sum()
 
 
-def _climb(road: Generator[Vector, Statistics, Ascent], asker: _Asker, penalty: Vector) -> Generator[Ask, Told, Ascent]:
-    beta = next(road)
+@dataclass(slots=True, kw_only=True)
+class _Climb:
+    """How every fit of a menu is made, and where the next one starts."""
+
+    ridge: float
+    tolerance: float
+    rounds: int
+    start: Vector
+
+
+def _best(
+    menu: tuple[float, ...], climb: _Climb, asker: _Asker
+) -> Generator[Ask, Told, tuple[Ascent, Vector, dict[float, float]]]:
+    """Fit with every smoothing, the strongest first, and keep the one that the criterion likes best."""
+    design = asker.asked.design(asker.study)
+    scores: dict[float, float] = {}
+    best: tuple[Ascent, Vector] | None = None
+    for smoothing in menu:
+        penalty = design.penalty(climb.ridge, smoothing)
+        found = yield from _climbed(climb, asker, penalty, design.names)
+        scores[smoothing] = criterion(asker.asked.family, found.sums, penalty)
+        if best is None or scores[smoothing] <= min(scores.values()):
+            best = (found, penalty)
+        climb.start = found.beta
+    if best is None:
+        raise RuntimeError("a menu that is not empty gives a fit")
+    return best[0], best[1], scores
+
+
+def _climbed(climb: _Climb, asker: _Asker, penalty: Vector, names: tuple[str, ...]) -> Generator[Ask, Told, Ascent]:
+    """Climb to the top. Where a hospital drops out, the climb begins again, from where it stands, with the others."""
+    beta, road = climb.start, None
     while True:
+        if road is None:
+            road = ascent(
+                start=beta,
+                penalty=penalty,
+                names=names,
+                tolerance=climb.tolerance,
+                rounds=climb.rounds,
+                memory=10 if asker.firth else 0,
+            )
+            next(road)
+        asked_of = asker.sites
         sums = yield from asker.at(beta, penalty)
+        if asker.sites != asked_of:
+            road = None
+            continue
         try:
             beta = road.send(sums)
         except StopIteration as done:
@@ -244,6 +280,7 @@ def _fitted(
         freedom=freedom_of(found.sums, penalty),
         score=scores,
         gaussian=(),
+        sites=asker.sites,
         rounds=asker.rounds,
         bytes_moved=asker.bytes_moved,
     )

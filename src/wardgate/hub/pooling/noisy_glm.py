@@ -117,6 +117,7 @@ def noisy_glm(
         freedom=None,
         score={},
         gaussian=tuple(fit.events),
+        sites=fit.sites,
         rounds=len(fit.events),
         bytes_moved=fit.bytes_moved,
     )
@@ -182,6 +183,7 @@ class _Fit:
         )
         self.events.append(GaussianEvent(noise_multiplier=multiplier, count=1, what="glm"))
         self.bytes_moved += told.bytes_moved
+        self.sites = told.sites or self.sites
         total, q = told.sum(), len(beta)
         if not view.hessian_share:
             return _Heard(gradient=total, noise=told.noise, hessian=None, hessian_noise=0.0)
