@@ -37,6 +37,7 @@ class Cell:
     Attributes:
         lost: How many sites vanish at each of the four phases.
         bits: Of the ring; in that of 32 the plan has noise.
+        bound: Of one person's entry. Above 2^31 a total has at most 53 bits, so that each unit of the ring shows in it.
         streamed: The hub adds each masked vector as it comes and keeps the sum alone, for cells beyond memory.
     """
 
@@ -45,6 +46,7 @@ class Cell:
     lost: tuple[int, int, int, int] = (0, 0, 0, 0)
     seed: int = 1
     bits: int = 64
+    bound: float = 1.0
     streamed: bool = False
 
     @property
@@ -170,7 +172,7 @@ def plan_of(cell: Cell, batch: Batch, roster: tuple[str, ...]) -> SumPlan:
         roster=roster,
         entries=cell.entries,
         persons=PERSONS * cell.sites,
-        bound=1.0,
+        bound=cell.bound,
         context=b"benchmark",
         coin=COIN,
         slot=Slot(batch=batch, index=0, least=least),
