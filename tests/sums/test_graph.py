@@ -90,3 +90,20 @@ def test_unusable_rosters_and_coins_are_refused() -> None:
 def test_a_known_graph_stays_the_same() -> None:
     graph = neighbours(names(60), coin=bytes(range(32)))
     assert [int(name[1:]) for name in graph["h0000"]] == KNOWN
+
+
+def test_another_degree_widens_the_circle_up_to_a_full_graph() -> None:
+    roster = tuple(f"site-{index:03d}" for index in range(60))
+    coin = b"a public coin of the study"
+    sparse, wide = neighbours(roster, coin=coin, degree=4), neighbours(roster, coin=coin, degree=40)
+    assert neighbours(roster, coin=coin, degree=32) == neighbours(roster, coin=coin)
+    for site in roster:
+        assert len(sparse[site]) == 4
+        assert set(sparse[site]) < set(wide[site])
+        assert all(site in wide[other] for other in wide[site])
+    for degree in (60, 62):
+        whole = neighbours(roster, coin=coin, degree=degree)
+        assert all(whole[site] == tuple(other for other in roster if other != site) for site in roster)
+    for degree in (0, 1, 7, -2):
+        with pytest.raises(Invalid, match="even"):
+            neighbours(roster, coin=coin, degree=degree)

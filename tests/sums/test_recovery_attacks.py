@@ -35,12 +35,18 @@ def unmasked(
     plan: SumPlan, masked: Any, *, site: str, seeds: Mapping[str, bytes], self_seed: bytes | None
 ) -> np.ndarray:
     """What the hub reads of one site's vector when it takes off the masks that it knows."""
-    left = masked.copy()
-    for other, seed in seeds.items():
-        add_stream(left, sum_key(seed, context=plan.digest), negative=site < other)
+    left = stripped(plan, masked, site=site, seeds=seeds)
     if self_seed is not None:
         add_stream(left, self_key(self_seed, site=site, context=plan.digest), negative=True)
     return ring.decode(left[: plan.entries], exponents=plan.exponents)
+
+
+def stripped(plan: SumPlan, masked: Any, *, site: str, seeds: Mapping[str, bytes]) -> Any:
+    """Take off the pair masks that come from these seeds."""
+    left = masked.copy()
+    for other, seed in seeds.items():
+        add_stream(left, sum_key(seed, context=plan.digest), negative=site < other)
+    return left
 
 
 def is_noise(plan: SumPlan, read: np.ndarray) -> bool:
@@ -307,6 +313,25 @@ def test_a_slot_used_twice_gives_the_difference_away_and_is_refused(rehearse: Ma
             replayed(rehearse(batch_of(4)), plan, other)
 
 
+def test_self_masks_of_two_plans_do_not_cancel_either(rehearse: Make, batch_of: Make) -> None:
+    rehearsal = rehearse(batch_of(4))
+    refill(rehearsal)
+    plan, victim = rehearsal.plan(entries=ENTRIES), rehearsal.roster[0]
+    seeds = {other: pair_seed(rehearsal.secrets[victim][other], slot=plan.slot.name) for other in plan.roster[1:]}
+
+    def without_pairs(asked: SumPlan, value: float) -> Any:
+        masked = rehearsal.contribute(asked, {victim: np.full(ENTRIES, value)})[victim]
+        return stripped(asked, masked, site=victim, seeds=seeds)[:ENTRIES]
+
+    def difference(other: SumPlan) -> np.ndarray:
+        return ring.decode(without_pairs(other, 7.0) - without_pairs(plan, 0.0), exponents=plan.exponents)
+
+    # The twin is one plan asked twice by a hub that feigned a drop-out; then the self masks are the same.
+    assert np.all(difference(plan) == 7.0)
+    for change in ({"context": b"another sum"}, {"slot": replace(plan.slot, least=4)}, {"persons": 79}):
+        assert is_noise(plan, difference(replace(plan, **change)))
+
+
 def test_a_vector_that_was_refused_leaves_the_slot_open(rehearse: Make, batch_of: Make) -> None:
     rehearsal = rehearse(batch_of(3))
     plan = rehearsal.plan()
@@ -462,6 +487,8 @@ def test_a_partner_that_sends_two_sets_of_shares_is_left_out(rehearse: Make, bat
     packet = packet_for(batch, rehearsal.deposits[other], sender=other, recipient=one)
     kept = rehearsal.seats[one]
     before = kept.to_bytes()
+    with pytest.raises(Invalid, match="no mask partner"):
+        kept.accept({"stranger": packet}, pair_secrets={"stranger": rehearsal.secrets[one][other]})
     kept.accept({other: packet}, pair_secrets=rehearsal.secrets[one])
     assert kept.to_bytes() == before
     _, again = prepare(batch, site=other, pair_secrets=rehearsal.secrets[other], entropy=UnsafeEntropy("again"))
