@@ -1,6 +1,7 @@
 """The same fits through wards, gates, budgets, masks and logs, on four real hospitals."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from wardgate.federation.local import Settings, find_hospitals, local
 from wardgate.federation.session import Federation
 from wardgate.hospital.ward.cohort.build import load
 from wardgate.hospital.ward.cohort.split import tables
+from wardgate.hub.pooling.ask import sum_ask
 from wardgate.hub.pooling.cox import cox
-from wardgate.hub.pooling.glm import glm
+from wardgate.hub.pooling.glm import first_question, glm
 from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.measures.glm import fit
 from wardgate.measures.outcomes import outcome_values, predictors
 from wardgate.measures.terms import Term, design_of
+from wardgate.records.errors import CheckFailed
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
 from wardgate.simulate.divide import divide, mapping_beside
@@ -95,3 +98,21 @@ def test_a_noisy_fit_over_wards_spends_what_it_promised(opened: tuple[Federation
     )
     assert len(found.gaussian) == 5
     assert np.all(np.isfinite(found.model.linear_predictor(whole)))
+
+
+def test_wards_refuse_noise_where_it_would_hide_nobody(opened: tuple[Federation, Study, pl.DataFrame]) -> None:
+    federation, study, _ = opened
+    first = first_question(study=study, family="logistic", outcome="label", terms=FEW[1:], largest_mean=None)
+    for site_ridge in (None, 1.0):
+        ask = sum_ask(
+            replace(first, site_ridge=site_ridge),
+            what="a hub that means well",
+            study=study,
+            sites=federation.sites,
+            noise_multiplier=20.0,
+        )
+        if site_ridge is None:
+            assert federation.ask(ask).noise > 0
+        else:
+            with pytest.raises(CheckFailed):
+                federation.ask(ask)

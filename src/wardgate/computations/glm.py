@@ -18,6 +18,11 @@ from wardgate.sums.shape import Shape
 
 Wants = Literal["step", "firth"]
 
+NO_NOISE = (
+    "site intercepts take exact sums only: through the hospital's own intercept one person also moves what the others"
+    " add, and no bound of that is proved here, so no noise is known to be enough"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -81,10 +86,12 @@ class Glm:
             raise Invalid("'inverse' travels with wants 'firth', and with nothing else")
         if self.wants == "firth" and (self.family != "logistic" or self.site_ridge is not None):
             raise Unsupported("Firth's penalty is built for logistic regression without site intercepts")
-        if self.view is not None and (self.site_ridge is not None or self.wants == "firth"):
+        if self.view is not None and self.site_ridge is not None:
+            raise Unsupported(NO_NOISE)
+        if self.view is not None and self.wants == "firth":
             raise Unsupported(
-                "site intercepts and Firth's penalty take exact sums only: what one person changes there is not bounded"
-                " by that person's own row, so no noise is known to hide it"
+                "Firth's penalty takes exact sums only: all it adds to a gradient is at most half the number of"
+                " columns, which noise would drown; a noisy fit shrinks by itself"
             )
         if self.view is not None:
             _check_view(self.view)
@@ -196,6 +203,15 @@ class Glm:
             gain = max(gain, outcome * float(np.log(max(outcome, 1.0))))
         bound = np.concatenate([np.full(p, slope), np.full(p * (p + 1) // 2, bend), [gain]])
         return Shape(bound=bound, l2=float(np.linalg.norm(bound)))
+
+    def check_noise(self) -> None:
+        """Check that noise can hide a person in this sum; a hospital asks before it adds any.
+
+        Raises:
+            Unsupported: the sum has site intercepts; its `shape` bounds persons on average, not each of them.
+        """
+        if self.site_ridge is not None:
+            raise Unsupported(NO_NOISE)
 
     def longest_gradient(self, outcome: float) -> float:
         """L2 norm of the longest gradient that one person may add in a noisy sum; `outcome` bounds |y|."""

@@ -144,7 +144,7 @@ def site_intercept(family: Family, y: Matrix, eta: Matrix, *, largest_mean: floa
             continue
         before = value
         step = score / (float(np.sum(found.curvature)) + site_ridge)
-        if abs(step) < 1e-14 * (1.0 + abs(shift)):
+        if abs(step) < 1e-12 * (1.0 + abs(shift)):
             break
         shift += step
     return shift
