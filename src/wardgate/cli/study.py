@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wardgate.computations.menu import MENU, OF_THE_CHAIN
 from wardgate.federation.check import check_data
 from wardgate.records import study_file
 from wardgate.records.canonical import canonical
@@ -115,7 +116,12 @@ def _read(file: Path) -> Study:
         text = None
     if text is None:
         raise Invalid(f"{file} is not UTF-8 text; save it as UTF-8")
-    return study_file.parse(text, name=str(file))
+    study = study_file.parse(text, name=str(file))
+    known = sorted(MENU.keys() - OF_THE_CHAIN)
+    unknown = sorted(set(study.analyses) - set(known))
+    if unknown:
+        raise Invalid(f"{file}: analyses: found '{unknown[0]}', expected any of {', '.join(known)}")
+    return study
 
 
 def _locked_sha256(target: Path) -> str:

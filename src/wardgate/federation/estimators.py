@@ -5,7 +5,6 @@ The model is an ordinary one: it predicts from a table of the study's features, 
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -33,8 +32,6 @@ from wardgate.records.errors import Invalid, Unsupported
 from wardgate.records.study import Study
 
 T = TypeVar("T")
-
-NO_CURVES: Mapping[str, int] = MappingProxyType({})
 
 
 def _drive(federation: Federation, study: Study, steps: Generator[Ask, Told, T], *analyses: str) -> T:
@@ -84,7 +81,7 @@ class _Regression:
 
     outcome: str = LABEL
     predictors: Sequence[str] | None = None
-    curves: Mapping[str, int] = NO_CURVES
+    curves: Mapping[str, int] = field(default_factory=dict)
     ridge: float = 1.0
     smoothing: float | Sequence[float] = SMOOTHING_MENU
     site_ridge: float | None = None
@@ -210,7 +207,7 @@ class FederatedCoxRegression:
     form: Form = "breslow"
     bins: int | Sequence[float] = 10
     predictors: Sequence[str] | None = None
-    curves: Mapping[str, int] = NO_CURVES
+    curves: Mapping[str, int] = field(default_factory=dict)
     ridge: float = 1.0
     smoothing: float = 10.0
 

@@ -147,9 +147,8 @@ class Exchange:
             )
         sites, tolerated = len(ask.sites), 0
         if ask.noise_multiplier is not None:
-            tolerated = sites // 3
-            if slot is not None and batch is not None:
-                tolerated = tolerated_in(batch, roster=sites, least=slot.least)
+            local = self.study.budget.noise == "local"
+            tolerated = tolerated_in(sites, batch=batch, least=None if slot is None else slot.least, local=local)
         terms = SumTerms(
             roster=tuple(sorted(ask.sites)),
             entries=ask.shape.entries,

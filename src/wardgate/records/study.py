@@ -186,6 +186,9 @@ class Budget(Record):
         fit: Federated fit on training persons: `exact` or an epsilon.
         evaluation: Score bins on holdout and locked test: `exact` or an epsilon.
         definitions: Comparison of definitions between sites: `exact` or an epsilon.
+        noise: `shared`: the sites of a sum add one noise together, which survives a third of them colluding. `local`:
+            every site adds the whole noise by itself, which survives all others, at the price of as many times the
+            variance as there are sites. Absent means shared.
     """
 
     epsilon_total: Number = 3.0
@@ -195,6 +198,7 @@ class Budget(Record):
     fit: Spend = "exact"
     evaluation: Spend = "exact"
     definitions: Spend = "exact"
+    noise: Literal["shared", "local"] | None = None
 
     @model_validator(mode="after")
     def _enough(self) -> Self:

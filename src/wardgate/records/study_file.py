@@ -231,7 +231,12 @@ budget:
   evaluation: exact
   definitions: exact
 
+  # noise: local                # every hospital adds the whole noise; by default they share it
+
 recalibration_records: 50
+
+# drop_out: 0.2                 # share of hospitals that may vanish from a secure sum; by default all must answer
+# analyses: [glm, cox]          # federated computations beside the chain's own steps; by default none
 
 sites: [hospital-a, hospital-b, hospital-c]
 sources: ""                     # attribution, where the data ask for it

@@ -67,8 +67,20 @@ def least_survivors(sites: int, drop_out: float, *, minimum: int) -> int:
     return max(minimum, sites - drop_outs(sites, drop_out)[0])
 
 
-def tolerated_in(batch: Batch, *, roster: int, least: int) -> int:
-    """Return how many missing shares the noise of a recoverable sum survives: a third of the sites, and drop-outs."""
+def tolerated_in(roster: int, *, batch: Batch | None, least: int | None, local: bool) -> int:
+    """Return how many missing shares of its noise a sum survives.
+
+    A third of the sites, and as many as may drop out of it; all but one where each site adds the whole noise.
+
+    Args:
+        roster: Sites in the sum.
+        batch, least: Of its slot; None for a sum that needs everybody.
+        local: Whether the study asks for the whole noise of every site.
+    """
+    if local:
+        return roster - 1
+    if batch is None or least is None:
+        return roster // 3
     return min(roster - 1, max(roster // 3, batch.colluders) + max(roster - least, 0))
 
 

@@ -68,14 +68,13 @@ def check_terms(
         raise Broken(f"a sum needs a sorted roster of at least {study.gate.min_sites_in_sum} different sites")
     if not set(terms.roster) <= set(rosters.get(terms.roster_sha256 or "", ())):
         raise Broken("the sum names no roster that introduced its sites to each other before")
-    if terms.noise_multiplier is not None and terms.tolerated < len(terms.roster) // 3:
-        raise Broken(f"the noise of the sum would not survive {terms.tolerated + 1} colluding sites")
+    sites = len(terms.roster)
+    lost = 0 if terms.slot is None else sites - terms.slot.least
+    wanted = sites - 1 if study.budget.noise == "local" else sites // 3 + lost
+    if terms.noise_multiplier is not None and terms.tolerated < wanted:
+        raise Broken(f"the noise of the sum would not survive {terms.tolerated + 1} missing shares; {wanted} it must")
     if terms.coin != study_coin(question.study_sha256, {name: keys[name] for name in keys if name != layout.HUB}):
         raise Broken("the coin of the sum is not the one that study and keys give")
-    if terms.slot is not None and terms.noise_multiplier is not None:
-        lost = len(terms.roster) - terms.slot.least
-        if terms.tolerated < len(terms.roster) // 3 + lost:
-            raise Broken(f"the noise of the sum would not survive {lost} drop-outs and a third of the sites colluding")
     persons = sum(at_most(bands[site]) for site in terms.roster)
     if terms.persons != persons:
         raise Broken(f"the sum is planned for {terms.persons} persons, its sites signed bands of at most {persons}")

@@ -31,7 +31,7 @@ from wardgate.records.messages import ANSWER, Answer, Question
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
-from wardgate.sums.agreed import agreed_plan, least_survivors
+from wardgate.sums.agreed import agreed_plan, least_survivors, tolerated_in
 from wardgate.sums.batch import Batch
 from wardgate.sums.incidence import isolates, thin
 from wardgate.sums.plan import claim_event, contribute
@@ -156,10 +156,16 @@ class Door:
         if plan.slot is not None and plan.slot.least < self._least(plan.slot.batch):
             raise Refused("the sum would open with fewer survivors than the locked study allows")
         exact = terms.noise_multiplier is None
-        if not exact and terms.tolerated < len(terms.roster) // 3:
+        wanted = tolerated_in(
+            len(terms.roster),
+            batch=batch,
+            least=None if terms.slot is None else terms.slot.least,
+            local=self.study.budget.noise == "local",
+        )
+        if not exact and terms.tolerated < wanted:
             raise Refused(
-                f"the noise would fail with {terms.tolerated + 1} colluding sites; at least {len(terms.roster) // 3}"
-                f" of {len(terms.roster)} must be tolerated"
+                f"the noise would fail with {terms.tolerated + 1} missing shares, by collusion or drop-outs; at least"
+                f" {wanted} of {len(terms.roster)} must be tolerated"
             )
         split, what = _split(question), f"{question.computation} over {len(terms.roster)} sites"
         events = () if exact else (claim_event(plan).model_copy(update={"what": question.computation}),)
