@@ -67,7 +67,7 @@ def cells(sites: int) -> Iterator[Cell]:
 
 EXTENT = {
     3: "no drop-outs: three sites is the least that a sum may rest on",
-    10: "1 and 3 of 10 sites, at each phase, at every length; 3 also with noise in the ring of 32 bits, at 10^4 entries",
+    10: "1 and 3 of 10 sites, at each phase, at every length; 3 also with noise in the ring of 32 bits, at 10^4",
     50: "5 and 15 of 50 sites, at each phase, at every length; 15 also with noise in the ring of 32 bits, at 10^4",
     466: "46 and 139 of 466 sites, at each phase; at 10^6 entries none, and 46 spread over all phases, vectors added as"
     " they came; the other cells of 466 x 10^6 were not run, for time",
