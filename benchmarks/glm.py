@@ -283,8 +283,10 @@ def judged(y: NDArray[np.int8], eta: Vector) -> tuple[float, float]:
     return auroc(y, eta).value, float(found.beta[1]) / 10.0
 
 
-def noisy(study: Study, found: Mapping[str, pl.DataFrame], seeds: tuple[int, ...]) -> list[Figure]:
-    """IST, all of epsilon 1 for one fit."""
+def noisy(
+    title: str, study: Study, found: Mapping[str, pl.DataFrame], seeds: tuple[int, ...], *, goal: float | None
+) -> list[Figure]:
+    """All of epsilon 1 for one fit."""
     rows: dict[str, list[tuple[float, float]]] = {
         "pooled": [],
         "shares": [],
@@ -307,7 +309,7 @@ def noisy(study: Study, found: Mapping[str, pl.DataFrame], seeds: tuple[int, ...
         peer = diffprivlib(x, labels, exact.design.matrix(test))
         for name, eta in zip(("peer", "strong peer"), peer, strict=False):
             rows[name].append(judged(y, eta))
-        print("noise", seed, {name: values[-1] for name, values in rows.items() if values}, flush=True)
+        print(title, seed, {name: values[-1] for name, values in rows.items() if values}, flush=True)
     middle = {name: statistics.median(value[0] for value in values) for name, values in rows.items() if values}
     slopes = {name: statistics.median(value[1] for value in values) for name, values in rows.items() if values}
     peers: dict[str, float | int | str | None] = {
@@ -320,19 +322,19 @@ def noisy(study: Study, found: Mapping[str, pl.DataFrame], seeds: tuple[int, ...
         peers[words] = round(middle[name], 4) if name in middle else "not measured"
     return [
         Figure(
-            name=f"IST, {len(found)} hospitals, epsilon 1 for the fit, noise in shares: AUROC, locked tests, median",
+            name=f"{title}, {len(found)} sites, epsilon 1 for the fit, noise in shares: AUROC, locked tests, median",
             value=round(middle["shares"], 4),
-            goal=">= 0.790",
-            met=middle["shares"] >= 0.790,
+            goal="" if goal is None else f">= {goal:.3f}",
+            met=None if goal is None else middle["shares"] >= goal,
             seeds=len(seeds),
             peers=peers,
-            reason="" if middle["shares"] >= 0.790 else "see the pooled figure on the same splits",
+            reason="training split of 55 %, test 20 %; the driver's constants were chosen on this data set",
         ),
         Figure(
-            name=f"IST, {len(found)} hospitals, epsilon 1 for the fit, noise in shares: calibration slope, median",
+            name=f"{title}, {len(found)} sites, epsilon 1 for the fit, noise in shares: calibration slope, median",
             value=round(slopes["shares"], 3),
-            goal="0.9 to 1.1",
-            met=0.9 <= slopes["shares"] <= 1.1,
+            goal="0.9 to 1.1" if goal is not None else "",
+            met=None if goal is None else 0.9 <= slopes["shares"] <= 1.1,
             seeds=len(seeds),
             peers={
                 "pooled without noise": round(slopes["pooled"], 3),
@@ -495,7 +497,8 @@ def main() -> None:
     ]
     for figure in figures:
         print(figure.name, figure.value, figure.peers, flush=True)
-    figures += noisy(ist, found, (1, 2, 3, 4, 5))
+    figures += noisy("IST", ist, found, (1, 2, 3, 4, 5), goal=0.790)
+    figures += noisy("Diabetes-130", diabetes, clinics, (1, 2, 3), goal=None)
     figures += fifty_sites((1, 2, 3, 4, 5))
     write("glm", figures, "make bench NAME=glm")
 

@@ -58,7 +58,7 @@ class LinearModel(Record):
         features: Definitions of the features that are used (and of the outcome), as the study has them.
         predictors: The terms, in the order of the coefficients.
         coefficients: The intercept first, columns in [-1, 1].
-        largest_mean: `poisson`: no predicted mean is above it by more than the tangent.
+        largest_mean: `poisson`: no predicted mean is above it.
         noise: In words, what noise the coefficients carry; empty for an exact fit.
     """
 

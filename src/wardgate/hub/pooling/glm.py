@@ -74,7 +74,8 @@ def glm(
         terms: Predictors; every feature but the outcome by default, numbers as straight lines.
         ridge: Penalty on every coefficient but the intercept, columns in [-1, 1]; 0 for none.
         smoothing: Penalty on bends of smooth terms, or a menu from which AIC (least squares: GCV) chooses.
-        firth: Firth's penalised likelihood; finite for separable data without a ridge. Two sums a round.
+        firth: Firth's penalised likelihood, beside the ridge; with ridge 0 it is Firth's own, and finite for separable
+            data. Two sums a round.
         site_ridge: Give each hospital an intercept of its own, shrunk by this ridge towards the common one. It is
             maximised out at the hospital and stays there; the model holds the common intercept.
         largest_mean: `poisson`: beyond this mean the likelihood goes on as a line, which bounds one person. Four times
