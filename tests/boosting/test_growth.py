@@ -112,6 +112,17 @@ def test_early_stopping_keeps_the_best_tuning_loss(study: Study, make_persons: M
     assert sum(ask.split == "tuning" for ask in wards.asked) * 10 <= len(fit.losses) + 9
 
 
+def test_trees_grown_since_the_last_look_are_judged_too_when_growth_ends(
+    study: Study, make_persons: Make, make_wards: MakeWards
+) -> None:
+    train, tuning = make_persons(150), make_persons(2000, seed=9)
+    growth = {"trees": 200, "learning_rate": 0.3, "min_persons": 40, "min_gain": 1.0}
+    wards = make_wards(study, thirds(train), thirds(tuning))
+    fit = fitted(study, wards, growth=growth, patience=150)
+    assert 0 < len(fit.trees) < 150 and len(fit.losses) > len(fit.trees)
+    assert wards.asked[-1].split == "tuning" and sum(ask.split == "tuning" for ask in wards.asked) == 1
+
+
 @pytest.mark.parametrize("leaves_at", [0, 1, 2, 5, 8])
 def test_a_hospital_that_leaves_makes_a_tree_grow_again_and_never_wrong(
     study: Study, make_persons: Make, make_wards: MakeWards, leaves_at: int

@@ -11,7 +11,7 @@ from wardgate.computations.boosting_histograms import BoostingHistograms
 from wardgate.computations.boosting_loss import BoostingLoss
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.hub.pooling.boosting_bins import DEFAULT_BINS, Tally, placed_bins
-from wardgate.measures.boosting import Growth, best_splits, leaf_value, totals
+from wardgate.measures.boosting import TOLERANCE, Growth, best_splits, leaf_value, totals
 from wardgate.measures.histograms import Bins, unpacked
 from wardgate.measures.trees import NO_SPLIT, Splits, Trees
 from wardgate.records.errors import Invalid, NotEvaluable
@@ -76,21 +76,22 @@ def boosting(
     trees = Trees.none(base=placed.log_odds, depth=growth.depth)
     gains, losses = np.zeros(len(bins.features)), np.zeros(0)
     kept: list[Vector] = []
-    while len(trees) < growth.trees:
+    grows = True
+    while grows and len(trees) < growth.trees:
         tree = yield from _tree(
             study=study, bins=bins, trees=trees, growth=growth, tally=tally, numbers_most=numbers_most
         )
         if tree is None:
             continue
         splits, value, gained = tree
-        if np.all(splits.place == NO_SPLIT):
-            break
-        trees = trees.more(splits, value)
-        kept.append(gained)
-        if patience is not None and (len(trees) % patience == 0 or len(trees) == growth.trees):
+        grows = bool(np.any(splits.place != NO_SPLIT))
+        if grows:
+            trees = trees.more(splits, value)
+            kept.append(gained)
+        ends = not grows or len(trees) == growth.trees
+        if patience is not None and len(losses) <= len(trees) and (ends or len(trees) % patience == 0):
             losses = yield from _judged(study=study, bins=bins, trees=trees, tally=tally, losses=losses)
-            if int(np.argmin(losses)) <= len(losses) - 1 - patience:
-                break
+            grows = grows and int(np.argmin(losses)) > len(losses) - 1 - patience
     if len(losses):
         trees = trees.upto(int(np.argmin(losses)))
     for gained in kept[: len(trees)]:
@@ -205,7 +206,7 @@ def _children(
 
 def _may_split(total: Vector, growth: Growth) -> bool:
     """Whether a node holds enough for two leaves."""
-    enough = total[1] >= 2 * growth.least_hessian * (1 - 1e-9)
+    enough = total[1] >= 2 * growth.least_hessian * (1 - TOLERANCE)
     return bool(enough and (not growth.counts or total[2] >= 2 * growth.min_persons - 0.5))
 
 
