@@ -234,6 +234,15 @@ def test_one_addend_counted_for_two_sites_is_refused(sent: Sent) -> None:
     twice = sent.addends | {"cedar": sent.addends["birch"]}
     with pytest.raises(Broken):
         sent.open_at("amber", addends=twice)
+    # Also where two sites have one long-term key.
+    with pytest.raises(Broken, match="for this plan and key"):
+        sent.open_at("amber", addends=twice, public_keys=public_keys(SITES) | {"cedar": signer("birch").public_key})
+
+
+def test_a_ciphertext_that_its_site_did_not_sign_is_refused(sent: Sent) -> None:
+    swapped = replace(sent.addends["birch"], blob=sent.addends["cedar"].blob)
+    with pytest.raises(Broken, match="is not this ciphertext"):
+        sent.open_at("amber", addends=sent.addends | {"birch": swapped})
 
 
 def test_a_hub_that_puts_its_own_ciphertext_beside_one_victim_is_refused(sent: Sent) -> None:

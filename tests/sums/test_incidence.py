@@ -170,6 +170,7 @@ def test_three_small_hospitals_that_only_together_are_given_away_are_caught() ->
     assert isolates(rosters) is None
     assert not groups_alone(rosters, persons=persons, minimum=11)
     assert thin(rosters, persons=persons, minimum=11) == frozenset("abc")
+    assert thin(rosters, persons=persons, minimum=9.5) == frozenset("abc")
     assert thin(rosters, persons=persons | {"c": 5.0}, minimum=11) is None
 
 

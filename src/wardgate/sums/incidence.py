@@ -108,17 +108,15 @@ def _thin(
     for prime in primes:
         if len(_reduce(matrix, prime)[1]) < rank:
             continue
-        columns, finished = _lightest(matrix, weights, minimum, prime, PATIENCE)
+        columns = _lightest(matrix, weights, minimum, prime, PATIENCE)
         if not columns:
             return None
-        if not finished or _rank(np.delete(matrix, columns, axis=1), primes) < rank:
+        if _rank(np.delete(matrix, columns, axis=1), primes) < rank:
             break
     return frozenset().union(*(members[column] for column in columns))
 
 
-def _lightest(
-    matrix: Matrix, weights: NDArray[np.float64], minimum: float, prime: int, patience: float
-) -> tuple[list[int], bool]:
+def _lightest(matrix: Matrix, weights: NDArray[np.float64], minimum: float, prime: int, patience: float) -> list[int]:
     """Search the row space modulo `prime` for a vector whose support weighs less than `minimum`.
 
     Branch and bound. A node is a subspace and the columns already paid for. Columns it can no longer afford must
@@ -128,8 +126,7 @@ def _lightest(
     modulo `prime`, a support over the rationals is one modulo `prime` too, so none is missed.
 
     Returns:
-        Columns of the support (none if there is no such vector) and True, or, when `patience` is over, all columns
-        not excluded and False.
+        Columns of the support, none if there is no such vector; when `patience` is over, all columns not excluded.
     """
     heavy_first = np.argsort(-weights, kind="stable")
     nodes = [(matrix % prime, frozenset(int(column) for column in np.flatnonzero(weights <= 0)), 0.0)]
@@ -146,18 +143,18 @@ def _lightest(
         back[:, order] = reduced[kept]
         free = [row for row, place in zip(back, kept, strict=True) if pivots[place] >= len(unpaid)]
         if free:
-            return [int(column) for column in np.flatnonzero(free[0])], True
+            return [int(column) for column in np.flatnonzero(free[0])]
         patience -= back.size * len(kept)
         if patience < 0:
             left = np.any([rest.any(axis=0) for rest, _, _ in [*nodes, (back, paid, spent)]], axis=0)
-            return [int(column) for column in np.flatnonzero(left & (weights < minimum))], False
+            return [int(column) for column in np.flatnonzero(left & (weights < minimum))]
         affordable = [column for column in unpaid[len(closed) :] if back[:, column].any()]
         if spent + _least(back[:, affordable], weights[affordable], minimum - spent, prime) >= minimum:
             continue
         for first, place in enumerate(kept):
             column = int(order[pivots[place]])
             nodes.append((back[first:], paid | {column}, spent + float(weights[column])))
-    return [], True
+    return []
 
 
 def _least(rows: Matrix, weights: NDArray[np.float64], enough: float, prime: int) -> float:
