@@ -121,7 +121,7 @@ def test_noisy_figures_hold_the_truth_and_cost_what_they_say(
     p, y = model.predict_proba(whole)[:, 1], whole["label"].to_numpy()
     truth = roc_auc_score(y, p)
     held = calibrated = 0
-    for seed in range(20):
+    for seed in range(10):
         pool = make_pool(study, [whole], seed=seed)
         found = pool.drive(
             evaluation(study=study, sites=SITES, model=model, persons_at_least=6_000, epsilon=1.0, thresholds=(0.3,))
@@ -129,7 +129,7 @@ def test_noisy_figures_hold_the_truth_and_cost_what_they_say(
         assert 0.99 < epsilon_of(gaussian=found.gaussian, delta=study.budget.delta) <= 1.0
         held += found.figures.auroc.low <= truth <= found.figures.auroc.high
         calibrated += found.figures.oe.low <= y.sum() / p.sum() <= found.figures.oe.high
-    assert min(held, calibrated) >= 18
+    assert min(held, calibrated) >= 9
     pool = make_pool(study, [whole], seed=1)
     exact = pool.drive(recalibration(study=study, sites=SITES, model=model))
     noisy = pool.drive(recalibration(study=study, sites=SITES, model=model, epsilon=1.0))

@@ -100,7 +100,7 @@ def test_the_joint_model_is_the_central_one_and_follows_from_what_was_told(pool:
     while central is None:
         counts = count(Tables(tables=asked.tables, cuts=asked.cuts), pool.whole, study=study).vector
         try:
-            asked = road.send(counts + pool.rng.normal(0, asked.sigma, len(counts)))
+            asked = road.send((counts + pool.rng.normal(0, asked.sigma, len(counts)), asked.sigma))
         except StopIteration as end:
             central = end.value
     assert central.chosen == found.adapted.chosen
@@ -176,7 +176,7 @@ def test_bad_input_is_named(study: Study, make_persons: Any, make_pool: Any) -> 
     road = adapt(study.features, ways=2, budget=budget)
     next(road)
     with pytest.raises(Invalid, match="finite counts"):
-        road.send(np.zeros(3))
+        road.send((np.zeros(3), 1.0))
     with pytest.raises(Invalid, match="at least one measured table"):
         fit(SIZES, [])
     with pytest.raises(Invalid, match="another shape"):

@@ -5,7 +5,7 @@ site may choose alone. Here one early round measures a noisy coarse table of eve
 noisy summed errors. From then on every choice compares the model with these public sketches, at no further cost, and
 sees each candidate through the pairs inside it. Each chosen table is then measured at full fineness.
 
-Whoever drives the road fetches noisy counts and sends them in, as with `marginals.growth`.
+Whoever drives the road fetches noisy counts and sends them in with their noise, as with `marginals.growth`.
 
 Reference: McKenna, Mullins, Sheldon, Miklau 2022, AIM, arXiv:2201.12677.
 """
@@ -50,7 +50,7 @@ class Round:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise in a cell."""
+        """Standard deviation of the promised noise in a cell."""
         return self.noise_multiplier * math.sqrt(len(self.tables))
 
 
@@ -130,6 +130,10 @@ class Adapted:
     exponential: tuple[ExponentialEvent, ...]
 
 
+Heard = tuple[NDArray[np.float64], float]
+"""Noisy counts, and the standard deviation of the noise that is in them: more than promised where shares of sites
+that could have colluded or dropped out are in it."""
+
 Choose = Callable[[Graph, Sequence[Columns], Steps, float], int]
 """Picks a candidate by true errors (one curator only): model, candidates, cuts, noise of a cell."""
 
@@ -141,7 +145,7 @@ def adapt(
     budget: Budgeted,
     columns: Columns | None = None,
     choose: Choose | None = None,
-) -> Generator[Round, NDArray[np.float64], Adapted]:
+) -> Generator[Round, Heard, Adapted]:
     """Ask for noisy tables and return the model.
 
     Args:
@@ -203,7 +207,7 @@ def adapt(
 
 def _ask(
     name: Name, tables: tuple[Columns, ...], cuts: Steps, multiplier: float, features: Sequence[Feature]
-) -> Generator[Round, NDArray[np.float64], list[Noisy]]:
+) -> Generator[Round, Heard, list[Noisy]]:
     used = {column for table in tables for column in table}
     asked = Round(
         name=name,
@@ -212,14 +216,15 @@ def _ask(
         noise_multiplier=multiplier,
     )
     sizes = {column: cells_of(column, features, cuts).size for column in used}
-    values = np.asarray((yield asked), dtype=np.float64)
+    told, sigma = yield asked
+    values = np.asarray(told, dtype=np.float64)
     shapes = [tuple(sizes[column] for column in table) for table in tables]
-    if values.shape != (sum(prod(shape) for shape in shapes),) or not np.all(np.isfinite(values)):
+    if values.shape != (sum(prod(shape) for shape in shapes),) or not np.all(np.isfinite(values)) or not sigma > 0:
         raise Invalid(f"round '{name}' expected {sum(prod(shape) for shape in shapes)} finite counts")
     found, start = [], 0
     for table, shape in zip(tables, shapes, strict=True):
         stop = start + prod(shape)
-        found.append(Noisy(columns=table, values=values[start:stop].reshape(shape), sigma=asked.sigma))
+        found.append(Noisy(columns=table, values=values[start:stop].reshape(shape), sigma=sigma))
         start = stop
     return found
 

@@ -141,7 +141,7 @@ def evaluate(
     """Return the figures.
 
     Intervals: AUROC by DeLong, O/E log-normal, slope and calibration-in-the-large by the information, Brier score by
-    the spread of squared errors between bins, decisions by the spread over persons. Noise widens each by what 200
+    the spread of squared errors between bins, decisions by the spread over persons. Noise widens each by what 100
     repeatable redraws of it move the figure.
 
     Args:
@@ -191,7 +191,7 @@ def evaluate(
 Widen = Callable[[Measured, Callable[[Bins], float], tuple[float, float] | None], Measured]
 
 
-def _widener(found: Bins, noise: float, redraws: int = 200) -> Widen:
+def _widener(found: Bins, noise: float, redraws: int = 100) -> Widen:
     """Return what adds noise's own spread to an interval, and keeps figure and interval within their limits."""
     rng = np.random.default_rng(0)
 

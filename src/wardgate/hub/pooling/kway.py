@@ -66,6 +66,6 @@ def adaptive(
                 noise_multiplier=asked.noise_multiplier,
             )
             rounds, moved = rounds + 1, moved + told.bytes_moved
-            asked = road.send(told.sum())
+            asked = road.send((told.sum(), told.noise))
     except StopIteration as end:
         return Synthesis(adapted=end.value, rounds=rounds, bytes_moved=moved)

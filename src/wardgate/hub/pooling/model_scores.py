@@ -52,7 +52,7 @@ def evaluation(
     persons_at_least: int,
     thresholds: Sequence[float] = (),
     bins: int | None = None,
-    rounds: int = 1,
+    rounds: int | None = None,
     split: SplitName = "holdout",
     epsilon: float | None = None,
     called: str = "model",
@@ -65,6 +65,7 @@ def evaluation(
         thresholds: Where decisions are judged, probabilities; each becomes an edge, so those figures are exact.
         bins: How many; by default as many (10 to 400) as the policy's numbers per person allow, with noise 16.
         rounds: 1, or 2: the second sum has bins of about equal mass, which halves the AUROC's own error and more.
+            By default 1 for exact sums, and 2 with noise, where bins are few.
         split: The locked test opens a counted number of times, for the models in `listed`.
         epsilon: What all rounds cost together at the study's delta; None for exact sums.
         called, listed: The model's name, and the fixed list of `computations.model_scores.listing`; the model alone
@@ -74,6 +75,7 @@ def evaluation(
         Invalid: thresholds outside (0, 1), bins or rounds out of range.
         NotEvaluable: too few events or non-events.
     """
+    rounds = rounds if rounds is not None else (1 if epsilon is None else 2)
     if rounds not in (1, 2) or (bins is not None and not 2 <= bins <= MOST_BINS):
         raise Invalid(f"expected 1 or 2 rounds and 2 to {MOST_BINS} bins, found {rounds} and {bins}")
     if called == "edges":
