@@ -231,7 +231,15 @@ def test_an_exact_table_of_too_many_cells_is_refused_with_its_number(study: Stud
 
 
 def test_cuts_off_the_grain_are_refused(study: Study, make_study: Any) -> None:
-    """Cuts between any two patients' values would let two histograms single one of them out."""
+    """Two harmless histograms whose cuts may lie anywhere single one patient out; on the grain they cannot be asked."""
+    values = np.random.default_rng(3).uniform(5.0, 6.0, 40_000)
+    one = np.sort(values)[20_000]
+    around = (np.nextafter(one, 0), np.nextafter(one, 9))
+    lower = [int(np.sum(values < cut)) for cut in around]
+    assert lower[1] - lower[0] == 1, "the attack: that patient's value, to the last digit"
+    for cut in around:
+        with pytest.raises(Invalid, match="multiples of"):
+            step_of(study.feature("glucose"), float(cut))
     driver = histogram(study=study, sites=SITES, feature="glucose", persons_at_least=3_000, edges=[5.6001])
     with pytest.raises(Invalid, match=r"multiples of 0\.01"):
         next(driver)
