@@ -138,7 +138,7 @@ def test_terms_of_a_sum_are_held_to_what_anybody_can_work_out(small) -> None:
     assert "the coin" in terms_fault(study, coin="22" * 32)
     assert "no roster that introduced" in terms_fault(study, roster_sha256="33" * 32)
     assert "no roster that introduced" in terms_fault(study, roster_sha256="22" * 32)
-    assert "would not survive 1 colluding" in terms_fault(study, noise_multiplier=1.0)
+    assert "would not survive 1 missing" in terms_fault(study, noise_multiplier=1.0)
     assert terms_fault(study, noise_multiplier=1.0, tolerated=1) == ""
 
 

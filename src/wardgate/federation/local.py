@@ -116,6 +116,7 @@ def run_study(
             seed=settings.seed,
             pooled=_pooled(study, hospitals, settings) if settings.reference else None,
             test_noise=settings.unsafe_entropy_seed is not None,
+            dropped=exchange.dropped,
         )
         federation.drive(course(run))
     return Finished(run=run, exchange=exchange)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,7 +60,7 @@ class Federation:
             CheckFailed: fewer than three hospitals can take part, or one does not accept the roster.
         """
         self.enrolled = self.drive(enrolment.review(self.study))
-        self.drive(
+        met = self.drive(
             enrolment.introduce(
                 self.enrolled,
                 sites=self.sites,
@@ -69,6 +69,7 @@ class Federation:
                 drop_out=self.study.drop_out,
             )
         )
+        self.enrolled = replace(self.enrolled, sites=met)
 
     def check(self, study: Study) -> None:
         """Check that this federation was opened for `study`.

@@ -4,7 +4,7 @@ lock -> review and split commitments -> roster -> own corpora -> definitions -> 
 federated, hybrid, local -> rehearsal on the holdouts (and one rebalanced repeat) -> leave-out -> locked test -> close.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +30,7 @@ from wardgate.records.corpus_file import read_corpus, write_corpus
 from wardgate.records.errors import CheckFailed, Invalid
 from wardgate.records.messages import Answer, SplitName
 from wardgate.records.study import Study
+from wardgate.sums.agreed import drop_outs
 from wardgate.sums.graph import FULL_UP_TO
 
 Vector = NDArray[np.float64]
@@ -63,6 +64,7 @@ class Run:
         seed: For repeatable sampling of released models.
         pooled: Gives the centralised comparator's coefficients for the sites and the ridge named, or None.
         test_noise: Whether noise is a test's repeatable stream.
+        dropped: Sites that dropped out of a sum so far; the exchange fills it.
     """
 
     study: Study
@@ -72,6 +74,7 @@ class Run:
     seed: int
     pooled: Callable[[tuple[str, ...], float], Vector] | None = None
     test_noise: bool = False
+    dropped: Set[str] = frozenset()
     enrolled: Enrolled = field(default_factory=lambda: Enrolled(reviews={}, envelopes={}, sites=()))
     sites: tuple[str, ...] = ()
     corpus_answers: list[tuple[int, str, Answer]] = field(default_factory=list)
@@ -118,11 +121,9 @@ class Run:
         yield from self.check_definitions()
         yield from self.grow_joint_corpus()
         self.train_on_commons()
-        yield from self.fit()
-        yield from self.rehearse()
-        yield from self.leave_out()
-        yield from self.open_locked_test()
-        yield from self.close()
+        for step in (self.fit, self.rehearse, self.leave_out, self.open_locked_test, self.close):
+            self.sites = tuple(site for site in self.sites if site not in self.dropped)
+            yield from step()
 
     def review(self) -> Steps:
         """Ask every site of the study to check it against its own data."""
@@ -130,10 +131,11 @@ class Run:
         self.sites = self.enrolled.sites
 
     def introduce(self, sites: tuple[str, ...]) -> Steps:
-        """Introduce the sites of a roster to each other."""
-        yield from enrolment.introduce(
+        """Introduce the sites of a roster to each other; who does not answer stays out."""
+        met = yield from enrolment.introduce(
             self.enrolled, sites=sites, keys=self.site_keys, coin=self.coin, drop_out=self.study.drop_out
         )
+        self.sites = tuple(site for site in self.sites if site in met or site not in sites)
 
     def own_corpora(self, number: int, more_of: dict[str, dict[str, str]]) -> Steps:
         """Ask for own corpora; in a second pass only those that were admitted before."""
@@ -198,6 +200,7 @@ class Run:
             self.joint_reason = str(failed)
             return
         self.joint_reason = self.joint.reason
+        self.joint_sites = self.joint.sites
         self._draw_joint(1, {})
 
     def _draw_joint(self, number: int, more_of: dict[str, dict[str, str]]) -> None:
@@ -331,7 +334,8 @@ class Run:
             if self.commons is not None:
                 tables = [read_corpus(data) for _, data in sorted(self.corpora.items())]
                 low, high = score_range(self.study, tables, self.commons)
-            persons = sum(self._at_least(site) for site in self.sites)
+            least = len(self.sites) - drop_outs(len(self.sites), self.study.drop_out or 0.0)[0]
+            persons = sum(sorted(self._at_least(site) for site in self.sites)[:least])
             grid = grid_for(
                 persons_at_least=int(persons * getattr(self.study.splits, split)),
                 ratio=self.study.gate.small_cells.max_numbers_per_person,

@@ -103,6 +103,9 @@ def unanswered(
 ) -> str:
     """Say what is missing after a question, or nothing. A sum may stay closed only where a site refused.
 
+    Where the study lets sites drop out, a site may also fall silent: its sum stays closed or opens without it, and
+    only whoever takes part to the end must close.
+
     Args:
         outcomes: Of each answer, by site.
         opened: Whether the hub opened the sum.
@@ -110,18 +113,21 @@ def unanswered(
     """
     expected: set[str] = set()
     if question.sum is not None:
-        expected = set() if question.sum.slot is not None else set(question.sum.roster)
+        expected = set(question.sum.roster if study.drop_out is None else ())
     elif question.computation == "review":
-        expected = set(study.sites)
+        expected = set(study.sites if study.drop_out is None else ())
     elif question.computation in ("associations", "close") or question.parameters.get("pass") == 1:
         expected = set(taking_part)
     missing = expected - set(outcomes)
     if missing:
         return f"{len(missing)} sites that were asked did not answer, first '{min(missing)}'"
+    if study.drop_out is not None and question.computation in ("roster", "associations"):
+        return ""
     if question.computation in MAY_VANISH or (question.sum is not None and question.sum.slot is not None):
         return ""
     if not outcomes:
         return "nobody answered"
-    if question.sum is not None and not opened and set(outcomes.values()) == {"released"}:
+    whole = question.sum is not None and set(question.sum.roster) == set(outcomes)
+    if whole and not opened and set(outcomes.values()) == {"released"}:
         return "every site answered, but the hub's record of the sum is missing"
     return ""

@@ -159,6 +159,8 @@ class _Walk:
                     f"{layout.records_path(party)} line {place}", "the hub's log does not name this record"
                 )
         self.vectors.end()
+        if self.study.drop_out is not None:
+            self.talk.dropped |= {site for site in self.introduced if not self._met(site)}
         for asked in self.talk.asked.values():
             outcomes = {site: one.answer.outcome for site, one in self.talk.given[asked.sha256].items()}
             problem = unanswered(
@@ -170,6 +172,10 @@ class _Walk:
             )
             if problem:
                 self.folder.find(f"question {asked.question.number} ({asked.question.computation})", problem)
+
+    def _met(self, site: str) -> bool:
+        """Whether a site answered a roster. One that never did took part in nothing."""
+        return any(one.answer.computation == "roster" for one in self.talk.answers[site])
 
     def _record(self, statement: Statement, line: bytes, event: str, party: str, here: str) -> None:
         refs = layout.refs_of(statement)

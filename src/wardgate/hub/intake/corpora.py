@@ -170,9 +170,9 @@ def _check_joint(talk: Conversation, joint: Corpus | None, present: bool, study:
         return
     if talk.joint_certificate != sha256(joint.entry.certificate):
         raise Broken("the hub's log does not name this certificate")
-    sums = [one.question for one in talk.opened if one.question.computation == "marginals"]
-    rosters = {question.sum.roster for question in sums if question.sum is not None}
-    if rosters != {tuple(sorted(joint.entry.predicate["source"]["sites"]))}:
+    opened = [one for one in talk.opened if one.question.computation == "marginals"]
+    sums = [one.question for one in opened]
+    if frozenset().union(*(one.sites for one in opened)) != frozenset(joint.entry.predicate["source"]["sites"]):
         raise Broken("the joint corpus names other sites than its sums were taken over")
     noise = [question.sum.noise_multiplier for question in sums if question.sum is not None]
     if any(multiplier is None for multiplier in noise):

@@ -69,6 +69,11 @@ class Told:
         """Bytes both ways."""
         return self.bytes_out + self.bytes_in
 
+    def refusal(self, site: str) -> str:
+        """Return why a site gave nothing, in its own words or ours."""
+        answer = self.answers.get(site)
+        return "did not answer" if answer is None else answer.refusal
+
     def released(self) -> dict[str, Answer]:
         """Return the answers that are no refusals, by site."""
         return {site: answer for site, answer in self.answers.items() if answer.outcome == "released"}

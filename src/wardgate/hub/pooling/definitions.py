@@ -47,7 +47,7 @@ def compare_definitions(
         what="definitions: associations with the outcome", computation="associations", sites=sites, split="train"
     )
     known = {site: answer for site, answer in told.released().items() if answer.statement.get("figures")}
-    refusals = {site: told.answers[site].refusal for site in sites if site not in known}
+    refusals = {site: told.refusal(site) for site in sites if site not in known}
     if len(known) < minimum_sites:
         reason = f"fewer than {minimum_sites} sites could show how their inputs go with the outcome"
         return tuple(_silent(site, refusals.get(site) or reason) for site in sites)
@@ -67,7 +67,7 @@ def compare_definitions(
     for site in sites:
         answer = told.answers.get(site)
         if answer is None or answer.outcome == "refused":
-            found.append(_silent(site, refusals.get(site) or (answer.refusal if answer else "")))
+            found.append(_silent(site, refusals.get(site) or told.refusal(site)))
             continue
         figures = {name: number_of(text) for name, text in answer.statement["figures"].items()}
         found.append(

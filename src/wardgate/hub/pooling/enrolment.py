@@ -8,7 +8,7 @@ from wardgate.records.canonical import sha256
 from wardgate.records.errors import CheckFailed
 from wardgate.records.messages import Answer, Roster, RosterEntry
 from wardgate.records.study import Study
-from wardgate.sums.agreed import degree_of
+from wardgate.sums.agreed import degree_of, drop_outs
 from wardgate.sums.graph import DEGREE, neighbours
 
 
@@ -53,7 +53,7 @@ def review(study: Study) -> Generator[Ask, Told, Enrolled]:
 
 def introduce(
     enrolled: Enrolled, *, sites: tuple[str, ...], keys: Mapping[str, bytes], coin: str, drop_out: float | None = None
-) -> Generator[Ask, Told, None]:
+) -> Generator[Ask, Told, tuple[str, ...]]:
     """Let the sites of a roster check each other's signed enrolments and agree on secrets.
 
     Beyond 50 sites, who shares masks with whom depends on the roster, so a smaller one is introduced anew.
@@ -63,8 +63,11 @@ def introduce(
         coin: Public randomness of the mask graph.
         drop_out: Share of sites that may vanish from a sum; sites then have more mask partners.
 
+    Returns:
+        The sites that are now introduced: all, or those that answered where the study lets some drop out.
+
     Raises:
-        CheckFailed: a site does not accept the roster, or did not answer.
+        CheckFailed: a site does not accept the roster, or too few answered.
     """
     entries = [
         RosterEntry(
@@ -87,7 +90,10 @@ def introduce(
         },
     )
     refused = {site: answer.refusal for site, answer in told.answers.items() if answer.outcome == "refused"}
-    refused |= {site: "did not answer" for site in sites if site not in told.answers}
+    absent = {site: "did not answer" for site in sites if site not in told.answers}
+    if len(absent) > drop_outs(len(sites), drop_out or 0.0)[0]:
+        refused |= absent
     if refused:
         site, reason = next(iter(refused.items()))
         raise CheckFailed(f"{len(refused)} sites do not accept the roster; {site}: {reason}")
+    return tuple(site for site in sites if site not in absent)

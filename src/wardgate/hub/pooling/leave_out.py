@@ -115,9 +115,9 @@ def leave_corpora_out(
             split="holdout",
             arrays=(("without", beta),),
         )
-        answer = told.answers[site]
-        if answer.outcome == "refused":
-            found.append(LeftOut(sites=(site,), how=how, reason=answer.refusal))
+        answer = told.answers.get(site)
+        if answer is None or answer.outcome == "refused":
+            found.append(LeftOut(sites=(site,), how=how, reason=told.refusal(site)))
             continue
         figures = {name: number_of(text) for name, text in answer.statement["figures"].items()}
         found.append(

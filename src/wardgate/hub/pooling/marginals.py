@@ -30,13 +30,17 @@ from wardgate.records.verdict import Evidence, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joint:
-    """A fitted joint generator; `model` is None where the noisy counts showed too few persons."""
+    """A fitted joint generator; `model` is None where the noisy counts showed too few persons.
+
+    `sites` are all whose persons stand in any of its sums.
+    """
 
     model: TreeModel | None
     claim: Claim
     rounds: int
     bytes_moved: int
     reason: str
+    sites: tuple[str, ...]
 
 
 def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = False) -> Generator[Ask, Told, Joint]:
@@ -51,6 +55,7 @@ def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = 
         noise_source="unsafe-test" if test_noise else "system",
     )
     rounds = moved = 0
+    summed: set[str] = set()
     road = grow(domain, budget, rules=study.rules)
     model: TreeModel | None = None
     reason = ""
@@ -65,12 +70,13 @@ def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = 
                 noise_multiplier=asked.noise_multiplier,
             )
             rounds, moved = rounds + 1, moved + told.bytes_moved
+            summed |= set(told.sites)
             asked = road.send(told.sum())
     except StopIteration as end:
         model = end.value
     except Refused as refusal:
         reason = str(refusal)
-    return Joint(model=model, claim=claim, rounds=rounds, bytes_moved=moved, reason=reason)
+    return Joint(model=model, claim=claim, rounds=rounds, bytes_moved=moved, reason=reason, sites=tuple(sorted(summed)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What the results say of each hospital: its data, its corpora, its budget and what left it."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from wardgate.hub.chain import Run
 from wardgate.hub.exchange import Exchange, Received
@@ -15,16 +16,18 @@ from wardgate.records.verdict import Evidence
 
 def told_site(run: Run, exchange: Exchange, site: str, items: list[Received]) -> told.Site:
     """Return what the results say of one hospital. `items` are its admitted answers, oldest first."""
-    review, closing = run.reviews[site], run.closings.get(site)
-    said = review.statement
+    review, closing = run.reviews.get(site), run.closings.get(site)
+    said: Mapping[str, Any] = {} if review is None else review.statement
     agreed = said.get("agreed") is True
     state: str = "refused the study"
-    reason = "; ".join(said.get("reasons", [])) or review.refusal
+    reason = "did not answer" if review is None else "; ".join(said.get("reasons", [])) or review.refusal
     if site in run.named:
         state = "excluded: definition mismatch"
         reason = next(one.reason for one in run.definitions if one.site == site)
     elif agreed:
         state, reason = "took part", ""
+        if site in exchange.dropped:
+            reason = "dropped out of a secure sum, and stayed out of all later ones"
     attempts = tuple(_attempts(run, site))
     return told.Site.model_validate(
         {
