@@ -14,6 +14,7 @@ from wardgate.hospital.ward.learning import glm as ward
 from wardgate.hub.pooling.ask import Told
 from wardgate.hub.pooling.cox import cox
 from wardgate.hub.pooling.glm import glm
+from wardgate.hub.pooling.noisy_cox import noisy_cox
 from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.measures.outcomes import predictors
 from wardgate.measures.survival import joined
@@ -117,14 +118,21 @@ def test_noise_with_site_intercepts_or_firth_is_unsupported_and_says_why() -> No
         next(glm(study=STUDY, sites=SITES, firth=True, site_ridge=1.0))
     with pytest.raises(Unsupported, match="logistic regression"):
         next(glm(study=STUDY, sites=SITES, firth=True, family="linear", outcome="days"))
+    for form in ("breslow", "cloglog", "logistic"):
+        with pytest.raises(Unsupported, match="denominator"):
+            replace(SURVIVAL, form=form).check_noise()
     with pytest.raises(Unsupported, match="denominator"):
-        next(cox(study=STUDY, sites=SITES, time="days", noise=True))
+        replace(SURVIVAL, view=view)
 
 
 def test_too_few_persons_for_the_noise_is_not_evaluable() -> None:
     few = {site: table.head(3) for site, table in TABLES.items()}
-    with pytest.raises(NotEvaluable, match="too few for this epsilon"):
-        drive(noisy_glm(study=STUDY, sites=SITES, epsilon=0.1, delta=1e-6), few, STUDY, rng=np.random.default_rng(0))
+    for road in (
+        noisy_glm(study=STUDY, sites=SITES, epsilon=0.1, delta=1e-6),
+        noisy_cox(study=STUDY, sites=SITES, epsilon=0.1, delta=1e-6, time="days"),
+    ):
+        with pytest.raises(NotEvaluable, match="too few for this epsilon"):
+            drive(road, few, STUDY, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +206,12 @@ NOISY = Glm(
 SURVIVAL = Cox(form="breslow", time="days", terms=(Term(feature="age"),), edges=np.arange(4.0), beta=np.zeros(1))
 
 
-@pytest.mark.parametrize("good", [GOOD, NOISY, SURVIVAL])
+NOISY_SURVIVAL = replace(
+    SURVIVAL, form="logistic", beta=np.zeros(4), view=View(lens=np.eye(4), row=1.5, residual=0.7, hessian_share=0.5)
+)
+
+
+@pytest.mark.parametrize("good", [GOOD, NOISY, SURVIVAL, NOISY_SURVIVAL])
 def test_reading_is_the_inverse_of_writing(good: Glm | Cox) -> None:
     again = type(good).read(good.parameters(), dict(good.arrays()))
     assert again.parameters() == good.parameters()
@@ -241,6 +254,11 @@ def test_reading_is_the_inverse_of_writing(good: Glm | Cox) -> None:
         (SURVIVAL, {}, {"edges": np.array([0.0, 2.0, 1.0])}),
         (SURVIVAL, {}, {"edges": np.zeros(0)}),
         (SURVIVAL, {"more": 1}, {}),
+        (SURVIVAL, {"row": "1"}, {}),
+        (SURVIVAL, {}, {"lens": np.eye(1).ravel()}),
+        (NOISY_SURVIVAL, {"form": "breslow"}, {}),
+        (NOISY_SURVIVAL, {"row": "nan"}, {}),
+        (NOISY_SURVIVAL, {}, {"lens": np.zeros(12)}),
     ],
 )
 def test_a_broken_question_is_refused(good: Glm | Cox, parameters: dict, arrays: dict) -> None:

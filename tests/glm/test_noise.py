@@ -8,13 +8,18 @@ import pytest
 from regression_driving import drive
 from regression_tables import study_of, tables_of
 
+from wardgate.computations.cox import Cox
 from wardgate.computations.glm import Glm, View
+from wardgate.hospital.ward.learning.cox import step as cox_step
 from wardgate.hospital.ward.learning.glm import step
+from wardgate.hub.pooling.cox import cox
 from wardgate.hub.pooling.glm import first_question, glm
+from wardgate.hub.pooling.noisy_cox import noisy_cox
 from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.measures.glm import curvature_bound, curve, gain_bound, slope_bound
 from wardgate.measures.outcomes import outcome_bound, outcome_values, predictors
 from wardgate.measures.shrinkage import floored, relative_curvature, shrunk, whitening
+from wardgate.measures.survival import Observed
 from wardgate.measures.terms import design_of
 from wardgate.privacy.accountant import epsilon_of, noise_multiplier_for
 from wardgate.records.errors import Invalid
@@ -66,6 +71,54 @@ def test_no_person_adds_more_than_the_stated_l2(family: str, outcome: str, hessi
         )
         asked = replace(first, beta=scale * rng.normal(size=design.columns), view=view)
         assert longest_addend(asked, rng) <= asked.shape(STUDY).l2 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("hessian_share", [0.0, 0.4, 0.9])
+def test_no_person_adds_more_than_the_stated_l2_over_all_time_bins(hessian_share: float) -> None:
+    rng = np.random.default_rng(0)
+    terms = predictors(STUDY.features, "days")
+    design = design_of(STUDY.features, terms)
+    columns = 4 + design.columns - 1
+    for scale in (0.0, 0.5, 3.0):
+        asked = Cox(
+            form="logistic",
+            time="days",
+            terms=terms,
+            edges=np.linspace(0.0, 30.0, 5),
+            beta=-2.0 + scale * rng.normal(size=columns),
+            view=View(
+                lens=np.eye(columns) + 0.2 * rng.normal(size=(columns, columns)),
+                row=1.6,
+                residual=0.6,
+                hessian_share=hessian_share,
+            ),
+        )
+        longest = 0.0
+        for row in extreme_rows(design, rng)[:60]:
+            for event in (False, True):
+                for last in range(4):
+                    one = Observed(x=row[None, 1:], event=np.array([event]), last=np.array([last]))
+                    longest = max(longest, float(np.linalg.norm(cox_step(asked, one, study=STUDY).vector)))
+        assert longest <= asked.shape(STUDY).l2 * (1 + 1e-12)
+
+
+def test_with_hardly_any_noise_the_noisy_cox_model_is_close_to_the_exact_one() -> None:
+    tables = tables_of(persons=20_000, spread=0.0)
+    sites = STUDY.sites
+    road = noisy_cox(study=STUDY, sites=sites, epsilon=500.0, delta=1e-6, time="days", bins=5, clip=10.0)
+    found = drive(road, tables, STUDY, rng=np.random.default_rng(0))
+    exact = drive(
+        cox(study=STUDY, sites=sites, time="days", bins=5, form="logistic", ridge=0.0, baseline_ridge=0.0),
+        tables,
+        STUDY,
+    )
+    whole = pl.concat(tables.values())
+    ours, oracle = found.model.risk_score(whole), exact.model.risk_score(whole)
+    assert np.corrcoef(ours, oracle)[0, 1] > 0.98
+    assert np.std(ours) == pytest.approx(np.std(oracle), rel=0.15)
+    alive, truth = found.model.survival(whole).mean(axis=0), exact.model.survival(whole).mean(axis=0)
+    assert np.max(np.abs(alive - truth)) < 0.05
+    assert epsilon_of(gaussian=found.gaussian, delta=1e-6) <= 500.0
 
 
 def test_a_twin_that_clips_nobody_breaks_the_stated_l2() -> None:
@@ -192,7 +245,7 @@ def test_shrinking_brings_noisy_coefficients_nearer_to_the_truth() -> None:
     for seed in range(30):
         drawn = np.random.default_rng(seed).normal(size=21) * np.sqrt(np.diag(hessian) + 60.0**2)
         target = hessian @ truth + drawn
-        kept = shrunk(hessian, target, 60.0**2 * np.eye(21), dispersion=1.0)
+        kept = shrunk(hessian, target, 60.0**2 * np.eye(21), dispersion=1.0, flat=np.arange(21) == 0)
         errors.append((np.sum((kept - truth) ** 2), np.sum((target / np.diag(hessian) - truth) ** 2)))
     ours, plain = np.mean(errors, axis=0)
     assert ours < 0.7 * plain
@@ -208,7 +261,9 @@ def test_helpers_of_the_noisy_fit_do_what_they_say() -> None:
     beta = np.array([-1.0, 1.0, 0.5, 0.0])
     p = 1 / (1 + np.exp(-x @ beta))
     expected = float(np.mean(p * (1 - p)) / 0.25)
-    assert relative_curvature("logistic", moments, beta, largest_mean=1.0) == pytest.approx(expected, rel=0.03)
+    assert relative_curvature(
+        "logistic", moments, beta, ones=np.eye(4)[0], base=0.0, largest_mean=1.0
+    ) == pytest.approx(expected, rel=0.03)
 
 
 def test_a_clip_of_zero_is_refused() -> None:

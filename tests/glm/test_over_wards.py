@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from wardgate.computations.cox import Cox
 from wardgate.federation.local import Settings, find_hospitals, local
 from wardgate.federation.session import Federation
 from wardgate.hospital.ward.cohort.build import load
@@ -15,11 +16,12 @@ from wardgate.hospital.ward.cohort.split import tables
 from wardgate.hub.pooling.ask import sum_ask
 from wardgate.hub.pooling.cox import cox
 from wardgate.hub.pooling.glm import first_question, glm
+from wardgate.hub.pooling.noisy_cox import noisy_cox
 from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.measures.glm import fit
 from wardgate.measures.outcomes import outcome_values, predictors
 from wardgate.measures.terms import Term, design_of
-from wardgate.records.errors import CheckFailed
+from wardgate.records.errors import CheckFailed, Invalid
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
 from wardgate.simulate.divide import divide, mapping_beside
@@ -39,7 +41,7 @@ def opened(
     plain = study.plain() | {"analyses": ["glm", "cox"]}
     plain["gate"]["dp"]["exact_sum_ration"] = 500
     plain["gate"]["small_cells"]["max_numbers_per_person"] = "2"
-    plain["budget"]["epsilon_total"] = "8"
+    plain["budget"]["epsilon_total"] = "40"
     study = Study.from_plain(plain)
     homes = tmp_path_factory.mktemp("heart") / "hospitals"
     divide(data_folder / "uci_heart", study, mapping_beside(path), homes)
@@ -98,6 +100,24 @@ def test_a_noisy_fit_over_wards_spends_what_it_promised(opened: tuple[Federation
     )
     assert len(found.gaussian) == 5
     assert np.all(np.isfinite(found.model.linear_predictor(whole)))
+
+
+def test_a_noisy_cox_model_crosses_the_wire(opened: tuple[Federation, Study, pl.DataFrame]) -> None:
+    federation, study, whole = opened
+    road = noisy_cox(
+        study=study, sites=federation.sites, epsilon=6.0, delta=study.budget.delta, time="age", bins=3, terms=FEW[1:]
+    )
+    found = federation.drive(road)
+    assert np.all(np.diff(found.model.survival(whole), axis=1) <= 0)
+    refused = sum_ask(
+        Cox(form="breslow", time="age", terms=FEW[1:], edges=np.arange(4.0), beta=np.zeros(3)),
+        what="a hub that means well",
+        study=study,
+        sites=federation.sites,
+        noise_multiplier=20.0,
+    )
+    with pytest.raises((CheckFailed, Invalid)):
+        federation.ask(refused)
 
 
 def test_wards_refuse_noise_where_it_would_hide_nobody(opened: tuple[Federation, Study, pl.DataFrame]) -> None:

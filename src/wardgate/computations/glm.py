@@ -94,7 +94,7 @@ class Glm:
                 " columns, which noise would drown; a noisy fit shrinks by itself"
             )
         if self.view is not None:
-            _check_view(self.view)
+            check_view(self.view)
 
     def parameters(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -106,10 +106,7 @@ class Glm:
         }
         if self.site_ridge is not None:
             found["site_ridge"] = text_of(self.site_ridge)
-        if self.view is not None:
-            for name in ("row", "residual", "hessian_share"):
-                found[name] = text_of(getattr(self.view, name))
-        return found
+        return found if self.view is None else found | view_to_plain(self.view)
 
     def arrays(self) -> tuple[tuple[str, Vector], ...]:
         found = [("beta", self.beta)]
@@ -135,21 +132,7 @@ class Glm:
         if not isinstance(parameters["outcome"], str):
             raise Invalid("'outcome' must be the name of a feature, or 'label'")
         beta, site_ridge = arrays["beta"], parameters.get("site_ridge")
-        view: View | None = None
-        if "lens" in arrays:
-            missing = [name for name in ("row", "residual", "hessian_share") if name not in parameters]
-            if missing:
-                raise Invalid(f"a noisy regression step needs '{missing[0]}'")
-            if arrays["lens"].size % len(beta):
-                raise Invalid("'lens' does not suit the number of coefficients")
-            view = View(
-                lens=arrays["lens"].reshape(-1, len(beta)),
-                row=number_of(parameters["row"]),
-                residual=number_of(parameters["residual"]),
-                hessian_share=number_of(parameters["hessian_share"]),
-            )
-        elif {"row", "residual", "hessian_share"} & set(parameters):
-            raise Invalid("'row', 'residual' and 'hessian_share' need the vector 'lens' beside the question")
+        view = view_from_plain(parameters, arrays)
         inverse = arrays.get("inverse")
         if inverse is not None and inverse.size != len(beta) ** 2:
             raise Invalid("'inverse' must be a square of the number of coefficients")
@@ -181,7 +164,7 @@ class Glm:
         design = self.design(study)
         outcome = outcome_bound(self.family, self.outcome, study.features)
         if self.view is not None:
-            return self._noisy_shape(self.view, outcome)
+            return noisy_shape(len(self.beta), self.longest_gradient(outcome), self.view.hessian_share)
         p = len(self.beta)
         if self.wants == "firth":
             return Shape(bound=np.full(p, 0.5), l2=0.5 * design.norm)
@@ -230,16 +213,44 @@ class Glm:
         largest = curvature_bound(self.family, reach=reach, largest_mean=self.largest_mean) * self.view.row**2
         return self.longest_gradient(outcome) * float(np.sqrt(share / (1.0 - share))) / largest
 
-    def _noisy_shape(self, view: View, outcome: float) -> Shape:
-        q, longest = len(self.beta), self.longest_gradient(outcome)
-        if not view.hessian_share:
-            return Shape(bound=np.full(q, longest), l2=longest)
-        block = longest * float(np.sqrt(view.hessian_share / (1.0 - view.hessian_share)))
-        bound = np.concatenate([np.full(q, longest), np.full(q * (q + 1) // 2, block)])
-        return Shape(bound=bound, l2=float(np.hypot(longest, block)))
+
+def noisy_shape(columns: int, longest: float, hessian_share: float) -> Shape:
+    """Shape of a gradient and, where it has a share, a Hessian's triangle, each person's cut to stated lengths."""
+    if not hessian_share:
+        return Shape(bound=np.full(columns, longest), l2=longest)
+    block = longest * float(np.sqrt(hessian_share / (1.0 - hessian_share)))
+    bound = np.concatenate([np.full(columns, longest), np.full(columns * (columns + 1) // 2, block)])
+    return Shape(bound=bound, l2=float(np.hypot(longest, block)))
 
 
-def _check_view(view: View) -> None:
+VIEWED = ("row", "residual", "hessian_share")
+
+
+def view_to_plain(view: View) -> dict[str, str]:
+    """Return a view's numbers as JSON; its lens travels as a vector."""
+    return {name: text_of(getattr(view, name)) for name in VIEWED}
+
+
+def view_from_plain(parameters: Mapping[str, Any], arrays: Mapping[str, Vector]) -> View | None:
+    """Read the view of a question, if it has one.
+
+    Raises:
+        Invalid: a part of it is missing, or the lens does not suit the coefficients.
+    """
+    given = [name for name in VIEWED if name in parameters] + [name for name in ("lens",) if name in arrays]
+    if not given:
+        return None
+    missing = [name for name in (*VIEWED, "lens") if name not in given]
+    if missing:
+        raise Invalid(f"a noisy step needs '{missing[0]}'")
+    beta = arrays.get("beta", np.zeros(0))
+    if not beta.size or arrays["lens"].size % beta.size:
+        raise Invalid("'lens' does not suit the number of coefficients")
+    numbers = {name: number_of(parameters[name]) for name in VIEWED}
+    return View(lens=arrays["lens"].reshape(-1, beta.size), **numbers)
+
+
+def check_view(view: View) -> None:
     if not (np.isfinite(view.row) and view.row > 0 and np.isfinite(view.residual) and view.residual > 0):
         raise Invalid("'row' and 'residual' must be finite numbers above 0")
     if not 0 <= view.hessian_share < 1:

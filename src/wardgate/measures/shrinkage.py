@@ -43,36 +43,51 @@ def posterior(
     return np.asarray(covariance @ (weight @ target)), np.asarray(covariance)
 
 
-def shrunk(hessian: Matrix, target: Matrix, noise: Matrix, *, dispersion: float, rounds: int = 30) -> Matrix:
+def shrunk(
+    hessian: Matrix,
+    target: Matrix,
+    noise: Matrix,
+    *,
+    dispersion: float,
+    flat: NDArray[np.bool_],
+    flat_variance: float = FLAT,
+    rounds: int = 30,
+) -> Matrix:
     """Return the posterior mean under a prior whose variances are fitted by EM, shape (p,).
+
+    Args:
+        flat: Columns whose prior variance is `flat_variance` and stays so, such as the intercept.
 
     Reference: MacKay (1992), Bayesian interpolation, doi:10.1162/neco.1992.4.3.415; Tipping (2001), Sparse Bayesian
         learning and the relevance vector machine (each coefficient a variance of its own, here drawn together).
     """
-    common = PRIOR**2
-    variances = np.full(len(target), common)
-    variances[0] = FLAT
+    variances = np.where(flat, flat_variance, PRIOR**2)
     for _ in range(rounds):
         mean, covariance = posterior(hessian, target, noise, variances, dispersion=dispersion)
-        seen = (mean**2 + np.diag(covariance))[1:]
-        common = float(seen.mean())
-        variances[1:] = np.clip((seen + POOLING * common) / (1.0 + POOLING), 1e-3, 4.0)
+        seen = mean**2 + np.diag(covariance)
+        own = np.clip((seen + POOLING * seen[~flat].mean()) / (1.0 + POOLING), 1e-3, 4.0)
+        variances = np.where(flat, flat_variance, own)
     return posterior(hessian, target, noise, variances, dispersion=dispersion)[0]
 
 
-def relative_curvature(family: Family, moments: Matrix, beta: Matrix, *, largest_mean: float) -> float:
-    """Return the mean curvature at `beta` over that at 0, the linear predictor taken as normally distributed.
+def relative_curvature(
+    family: Family, moments: Matrix, beta: Matrix, *, ones: Matrix, base: float, largest_mean: float
+) -> float:
+    """Return the mean curvature at `beta` over that where every row's predictor is `base`.
+
+    The linear predictor is taken as normally distributed, which noisy moments can tell.
 
     Args:
-        moments: Mean of x x', the first column being the intercept, shape (p, p).
+        moments: Mean of x x', shape (p, p).
+        ones: x @ ones is 1 for every row.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(41)
-    mean = float(moments[0] @ beta)
+    mean = float(ones @ moments @ beta)
     spread = np.sqrt(max(float(beta @ moments @ beta) - mean**2, 0.0))
-    places = np.append(mean + spread * nodes, 0.0)
+    places = np.append(mean + spread * nodes, base)
     bend = curve(family, np.zeros_like(places), places, largest_mean=largest_mean).curvature
     there = float(weights @ bend[:-1] / weights.sum())
-    return max(there, 1e-3) / float(bend[-1])
+    return max(there, 1e-3) / max(float(bend[-1]), 1e-3)
 
 
 def whitening(moments: Matrix, *, floor: float) -> Matrix:

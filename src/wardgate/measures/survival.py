@@ -114,6 +114,40 @@ def discrete_statistics(seen: Observed, beta: Matrix, *, bins: int, form: Form, 
     return Statistics(gradient=gradient, hessian=hessian, log_likelihood=gain)
 
 
+def discrete_cut(
+    seen: Observed, lens: Matrix, beta: Matrix, *, bins: int, row: float, longest: float, longest_hessian: float
+) -> tuple[Matrix, Matrix]:
+    """Return gradient and Hessian of the logistic hazard with each person cut to public lengths.
+
+    Args:
+        lens: Public map of the columns, levels first, shape (bins + p, q).
+        beta: Coefficients of the columns seen through it, shape (q,).
+        row: L2 norm to which a person's row of one bin is clipped.
+        longest: L2 norm to which a person's gradient, summed over bins, is clipped.
+        longest_hessian: The same for the Hessian, in trace, which bounds its Frobenius norm.
+    """
+    persons = len(seen.last)
+    rows, curves, gradients = [], [], np.zeros((persons, len(beta)))
+    traces = np.zeros(persons)
+    through = seen.x @ lens[bins:]
+    for number in range(bins):
+        at_risk = seen.last >= number
+        z = lens[number] + through[at_risk]
+        z = z * np.minimum(1.0, row / np.maximum(np.linalg.norm(z, axis=1), 1e-300))[:, None]
+        y = (seen.event[at_risk] & (seen.last[at_risk] == number)).astype(np.float64)
+        found = curve("logistic", y, z @ beta, largest_mean=1.0)
+        gradients[at_risk] += z * found.slope[:, None]
+        traces[at_risk] += found.curvature * np.sum(z**2, axis=1)
+        rows.append(z)
+        curves.append((at_risk, found.curvature))
+    kept = np.minimum(1.0, longest / np.maximum(np.linalg.norm(gradients, axis=1), 1e-300))
+    scale = np.minimum(1.0, longest_hessian / np.maximum(traces, 1e-300))
+    hessian = np.zeros((len(beta), len(beta)))
+    for z, (at_risk, curvature) in zip(rows, curves, strict=True):
+        hessian += z.T @ (z * (curvature * scale[at_risk])[:, None])
+    return np.asarray(kept @ gradients), hessian
+
+
 def _hazard(
     form: Form,
     seen: Observed,

@@ -15,7 +15,8 @@ from wardgate.measures.survival import Form, Leaving, baseline_hazard, baseline_
 from wardgate.measures.terms import Term, design_of
 from wardgate.models.linear import Predictor
 from wardgate.models.survival import CoxModel
-from wardgate.records.errors import Invalid, Unsupported
+from wardgate.records.claim import GaussianEvent
+from wardgate.records.errors import Invalid
 from wardgate.records.study import Study
 
 Vector = NDArray[np.float64]
@@ -27,17 +28,19 @@ class FittedCox:
 
     Attributes:
         model: What predicts.
-        covariance: Inverse of the penalised Hessian, shape (p, p), of the coefficients alone.
-        log_likelihood: Partial (`breslow`) or of the discrete hazards, without penalty.
-        freedom: Effective degrees of freedom.
+        covariance: Inverse of the penalised Hessian, shape (p, p), of the coefficients alone; None for a noisy fit.
+        log_likelihood: Partial (`breslow`) or of the discrete hazards, without penalty; None for a noisy fit.
+        freedom: Effective degrees of freedom; None for a noisy fit.
+        gaussian: What the sums cost; empty where they were exact.
         sites: Whose persons the model was fitted on: those that stayed to the end.
         rounds, bytes_moved: Sums asked for, and bytes both ways.
     """
 
     model: CoxModel
-    covariance: Vector
-    log_likelihood: float
-    freedom: float
+    covariance: Vector | None
+    log_likelihood: float | None
+    freedom: float | None
+    gaussian: tuple[GaussianEvent, ...]
     sites: tuple[str, ...]
     rounds: int
     bytes_moved: int
@@ -55,7 +58,6 @@ def cox(
     smoothing: float = 10.0,
     baseline_ridge: float = 0.1,
     largest_rate: float = 10.0,
-    noise: bool = False,
     tolerance: float = 1e-9,
     rounds: int = 60,
 ) -> Generator[Ask, Told, FittedCox]:
@@ -72,17 +74,10 @@ def cox(
 
     Raises:
         Invalid: parameters that do not fit the study; nobody with the event; separable data; no convergence.
-        Unsupported: noise. Breslow's risk-set sums stand in a denominator and a logarithm, where noise has no bounded
-            effect; a noisy discrete-time fit is not built. Fit the label within its window by `noisy_glm` instead.
     """
-    if noise:
-        raise Unsupported(
-            "a Cox model takes exact sums only: noise in a risk set's denominator has no bounded effect on the result; "
-            "fit the label within a fixed window by a noisy regression instead"
-        )
     chosen = predictors(study.features, time) if terms is None else tuple(terms)
     design = design_of(study.features, chosen)
-    edges = _edges(study, time, bins)
+    edges = edges_of(study, time, bins)
     counting = Cox(form="counts", time=time, terms=chosen, edges=edges, beta=np.zeros(0))
     told = yield sum_ask(counting, what="Cox regression: persons by time bin", study=study, sites=sites)
     rounds_asked, moved, present = 1, told.bytes_moved, told.sites or sites
@@ -124,24 +119,33 @@ def cox(
         baseline, coefficients, covariance = baseline_hazard(left), found.beta, inverse
     else:
         baseline, coefficients, covariance = found.beta[:count], found.beta[count:], inverse[count:, count:]
-    used = {term.feature for term in chosen}
-    model = CoxModel(
-        form=form,
-        time=time,
-        features=tuple(feature for feature in study.features if feature.name in used),
-        predictors=tuple(Predictor(feature=term.feature, segments=term.segments) for term in chosen),
-        edges=tuple(float(edge) for edge in edges),
-        coefficients=tuple(float(value) for value in coefficients),
-        baseline=tuple(float(value) for value in baseline),
-    )
+    model = cox_model(asked, study, coefficients=coefficients, baseline=baseline)
     return FittedCox(
         model=model,
         covariance=np.asarray(covariance),
         log_likelihood=found.sums.log_likelihood,
         freedom=freedom_of(found.sums, penalty),
+        gaussian=(),
         sites=present,
         rounds=rounds_asked,
         bytes_moved=moved,
+    )
+
+
+def cox_model(asked: Cox, study: Study, *, coefficients: Vector, baseline: Vector, noise: str = "") -> CoxModel:
+    """Return the model that users hold."""
+    if asked.form == "counts":
+        raise RuntimeError("counting fits no model")
+    used = {term.feature for term in asked.terms}
+    return CoxModel(
+        form=asked.form,
+        time=asked.time,
+        features=tuple(feature for feature in study.features if feature.name in used),
+        predictors=tuple(Predictor(feature=term.feature, segments=term.segments) for term in asked.terms),
+        edges=tuple(float(edge) for edge in asked.edges),
+        coefficients=tuple(float(value) for value in coefficients),
+        baseline=tuple(float(value) for value in baseline),
+        noise=noise,
     )
 
 
@@ -162,7 +166,12 @@ def read_leaving(total: Vector, *, bins: int, columns: int) -> Leaving:
     )
 
 
-def _edges(study: Study, time: str, bins: int | Sequence[float]) -> Vector:
+def edges_of(study: Study, time: str, bins: int | Sequence[float]) -> Vector:
+    """Return the edges of the time bins.
+
+    Raises:
+        Invalid: the time is no number, or not 2 to 100 bins.
+    """
     feature = next((feature for feature in study.features if feature.name == time), None)
     if feature is None or feature.range is None:
         raise Invalid(f"the time '{time}' must be a feature of the study that is a number")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from wardgate.computations.cox import Cox
 from wardgate.computations.glm import Glm
 from wardgate.computations.menu import MENU, OF_THE_CHAIN, read
 from wardgate.computations.tables import Tables
@@ -45,7 +46,7 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
         raise Refused("the sum's coin is not the one that the study and its sites' keys give")
     share = getattr(bench.study.splits, question.split)
     persons = sum(introduced[site] for site in terms.roster)
-    if terms.noise_multiplier is not None and isinstance(asked, Glm):
+    if terms.noise_multiplier is not None and isinstance(asked, Glm | Cox):
         asked.check_noise()
     if terms.noise_multiplier is None and isinstance(asked, Tables):
         asked.check_exact(bench.study, persons_at_least=int(persons * share))
