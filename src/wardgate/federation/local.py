@@ -43,6 +43,7 @@ class Settings:
         isolate: Run every ward as a process without a network.
         reference: Also fit the centralised comparator, which no real consortium could.
         workers: Hospitals that work at the same time.
+        memory: A folder in which each hospital keeps what it must remember over studies; None remembers nothing.
         unsafe_entropy_seed: Tests only: repeatable keys and noise; a run made with it never verifies.
     """
 
@@ -51,12 +52,21 @@ class Settings:
     isolate: bool = False
     reference: bool = False
     workers: int = 2
+    memory: Path | None = None
     unsafe_entropy_seed: str | None = None
 
     def entropy(self, whose: str) -> Entropy:
         """Return the source of keys and noise of one party."""
         seed = self.unsafe_entropy_seed
         return source(unsafe_seed=None if seed is None else f"{seed}/{whose}")
+
+    def memory_of(self, site: str) -> Path | None:
+        """Return a hospital's private folder over studies, made where it is missing."""
+        if self.memory is None:
+            return None
+        folder = self.memory / site
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder.resolve()
 
     def salt(self, site: str) -> bytes:
         """Return the secret of a simulated site's splits, which makes its splits repeatable."""
@@ -214,6 +224,7 @@ def _local(
             salt=settings.salt(site),
             issued_on=settings.issued_on,
             private=home,
+            memory=settings.memory_of(site),
             durable=False,
         )
         phone_book[site] = ward.signer.public_key
@@ -239,6 +250,7 @@ def _isolated(
             seed=settings.seed,
             salt=settings.salt(site),
             issued_on=settings.issued_on,
+            memory=settings.memory_of(site),
             unsafe_entropy_seed=seed,
         )
         yield site, IsolatedLink(processes[site], site=site, study_sha256=study_sha256, hub_key=hub_key)

@@ -106,6 +106,7 @@ def launch(
     seed: int,
     salt: bytes,
     issued_on: str,
+    memory: Path | None = None,
     unsafe_entropy_seed: str | None = None,
 ) -> WardProcess:
     """Start a ward without a network.
@@ -114,6 +115,7 @@ def launch(
         folder: The hospital's data.
         home: An empty private folder; the spool is made inside.
         salt: Secret of the splits; written to the private folder, not to the command line.
+        memory: Private folder that the hospital keeps over studies.
         unsafe_entropy_seed: Tests only: repeatable noise, which no verification accepts.
 
     Raises:
@@ -126,6 +128,8 @@ def launch(
     command = [*NAMESPACE, sys.executable, "-m", "wardgate.hospital.ward"]
     command += ["--folder", str(folder), "--home", str(home), "--study-sha256", study_sha256]
     command += ["--hub-key", hub_key.hex(), "--seed", str(seed), "--issued-on", issued_on]
+    if memory is not None:
+        command += ["--memory", str(memory)]
     if unsafe_entropy_seed is not None:
         command += ["--unsafe-entropy-seed", unsafe_entropy_seed]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}

@@ -24,6 +24,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--unsafe-entropy-seed", default=None, help="tests only; nothing made with it ever verifies")
+    parser.add_argument("--memory", type=Path, default=None, help="private folder that is kept over studies")
     given = parser.parse_args()
     home: Path = given.home
     voice = _voice()
@@ -45,6 +46,7 @@ def main() -> None:
         salt=(home / "salt").read_bytes(),
         issued_on=given.issued_on,
         private=home,
+        memory=given.memory,
     )
     _say(voice, f"key {ward.signer.public_key.hex()}")
     for line in sys.stdin:

@@ -9,11 +9,13 @@ from wardgate.hospital.ward.cohort.part import part_of
 from wardgate.hospital.ward.cohort.shown import shown_flow, shown_quality
 from wardgate.hospital.ward.cohort.split import NAMES, commitment, tables
 from wardgate.hospital.ward.gate.candidate import Statement
+from wardgate.hospital.ward.gate.cohorts import EarlierCohorts
 from wardgate.hospital.ward.gate.door import Door
 from wardgate.records.bands import band
 from wardgate.records.canonical import text_of
 from wardgate.records.errors import Refused
 from wardgate.records.mapping import Hospital
+from wardgate.records.messages import SplitName
 from wardgate.records.results import FeatureQuality
 from wardgate.records.study import Study
 from wardgate.sums.keys import private_key, public_bytes
@@ -32,11 +34,31 @@ def read_cohort(folder: Path, study: Study, *, site: str) -> Cohort:
 
 
 def open_bench(
-    cohort: Cohort, *, hospital: Hospital, study: Study, door: Door, entropy: Entropy, seed: int, salt: bytes
+    cohort: Cohort,
+    *,
+    hospital: Hospital,
+    study: Study,
+    door: Door,
+    entropy: Entropy,
+    seed: int,
+    salt: bytes,
+    memory: Path | None,
 ) -> Bench:
-    """Split the cohort by person and commit to the splits, before anything is fitted."""
+    """Split the cohort by person and commit to the splits, before anything is fitted.
+
+    Args:
+        memory: The hospital's private folder over studies, or None to remember nothing.
+    """
     parts = tables(cohort, study.splits, salt=salt)
-    door.commitments = commitment({name: parts[name]["person"].to_list() for name in NAMES}, salt=salt)
+    persons: dict[SplitName, list[str]] = {name: parts[name]["person"].to_list() for name in NAMES}
+    door.commitments = commitment(persons, salt=salt)
+    door.earlier = EarlierCohorts(
+        memory,
+        study_sha256=door.study_sha256,
+        persons=persons,
+        minimum=study.gate.small_cells.min_count,
+        entropy=entropy,
+    )
     return Bench(
         hospital=hospital,
         study=study,

@@ -49,6 +49,7 @@ class Ward:
         salt: Secret of the splits.
         issued_on: Today, as an ISO date.
         private: Folder for the private log, or None to keep no log.
+        memory: Private folder that this hospital keeps over studies, or None to remember nothing, as in simulations.
         durable: Keep the ledger in that folder too, on disk before any answer leaves; False in simulations.
     """
 
@@ -63,6 +64,7 @@ class Ward:
     salt: bytes
     issued_on: str
     private: Path | None = None
+    memory: Path | None = None
     durable: bool = True
     signer: Signer = field(init=False)
     log: MerkleLog = field(init=False)
@@ -170,6 +172,7 @@ class Ward:
                 entropy=self.entropy,
                 seed=self.seed,
                 salt=self.salt,
+                memory=self.memory,
             )
         return described(cohort, study, hospital=self.hospital, bench=self._bench)
 

@@ -8,9 +8,10 @@ import polars as pl
 
 from wardgate.hospital.ward.cohort.build import Cohort
 from wardgate.records.errors import Invalid
+from wardgate.records.messages import SplitName
 from wardgate.records.study import Splits
 
-NAMES = ("train", "tuning", "holdout", "locked_test")
+NAMES: tuple[SplitName, ...] = ("train", "tuning", "holdout", "locked_test")
 _MIN_SALT_BYTES = 16
 
 
@@ -49,7 +50,7 @@ def tables(cohort: Cohort, splits: Splits, *, salt: bytes) -> dict[str, pl.DataF
     return {name: cohort.table.filter(column == name) for name in NAMES}
 
 
-def commitment(parts: Mapping[str, Sequence[str]], *, salt: bytes) -> dict[str, str]:
+def commitment(parts: Mapping[SplitName, Sequence[str]], *, salt: bytes) -> dict[str, str]:
     """Commit to who is in which split, without saying who.
 
     Returns:
@@ -60,14 +61,14 @@ def commitment(parts: Mapping[str, Sequence[str]], *, salt: bytes) -> dict[str, 
         Invalid: a person is in two splits, or the salt is short.
     """
     disjoint(parts)
-    found = {}
+    found: dict[str, str] = {}
     for name, persons in parts.items():
         hashes = sorted(_keyed(b"commit/" + name.encode(), person, salt=salt) for person in persons)
         found[name] = hashlib.sha256(b"wardgate/split/1\0" + name.encode() + b"\0" + b"".join(hashes)).hexdigest()
     return found
 
 
-def disjoint(parts: Mapping[str, Sequence[str]]) -> None:
+def disjoint(parts: Mapping[SplitName, Sequence[str]]) -> None:
     """Check that no person is in two splits.
 
     Raises:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.gate.candidate import Candidate, Confirmation, CorpusTry, Pending, Sited, Statement, Summed
 from wardgate.hospital.ward.gate.certificate import corpus_certificate
+from wardgate.hospital.ward.gate.cohorts import EarlierCohorts
 from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
 from wardgate.measures.disclosure import rounded, unrounded
 from wardgate.policy.decision import decide, policy_digest
@@ -54,6 +55,7 @@ class Door:
         entropy: Where noise comes from.
         issued_on: Today, as an ISO date.
         commitments: Digests of the splits, for certificates.
+        earlier: Whose persons gave exact answers in earlier studies; set once the splits are known.
         seats: This site's seat in each prepared batch of slots, by the question that prepared it.
         pending: Answers to sums that may lose sites, by the question.
     """
@@ -67,6 +69,7 @@ class Door:
     entropy: Entropy
     issued_on: str
     commitments: dict[str, str] = field(default_factory=dict)
+    earlier: EarlierCohorts | None = None
     seats: dict[str, Seat] = field(default_factory=dict)
     pending: dict[str, Pending] = field(default_factory=dict)
 
@@ -129,6 +132,7 @@ class Door:
             ),
         )
         verdict = self._decide(evidence)
+        self._remember(_split(question))
         self.ledger.commit(
             Spending(population=POPULATION, split=_split(question), what=question.computation, exact=candidate.models)
         )
@@ -188,6 +192,8 @@ class Door:
             ),
         )
         verdict = self._decide(evidence)
+        if exact:
+            self._remember(split)
         self.ledger.commit(spending)
         if exact and seat is None:
             self.ledger.note_roster(split, roster)
@@ -227,6 +233,16 @@ class Door:
         rosters = (*self.ledger.rosters(split), roster)
         minimum = self.study.gate.small_cells.min_count / share
         return isolates(rosters) or thin(rosters, persons=persons_of, minimum=minimum)
+
+    def _remember(self, split: Split) -> None:
+        """Check an exact answer against earlier studies' cohorts, and remember it.
+
+        Raises:
+            Refused: this cohort and an earlier one differ by so few persons that their answers would give them away.
+        """
+        if self.earlier is not None:
+            self.earlier.check(split)
+            self.earlier.note(split)
 
     def _least(self, batch: Batch) -> int:
         minimum = self.study.gate.min_sites_in_sum
