@@ -52,7 +52,9 @@ class Moments:
             raise Invalid("moments need a list 'columns' of names")
         if type(order) is not int or order not in (1, 2) or rows not in get_args(Rows) or "centre" not in arrays:
             raise Invalid("moments need 'order' (1 or 2), 'rows' (all or complete) and a vector 'centre'")
-        return cls(columns=tuple(names), centre=arrays["centre"], order=order, rows="all" if rows == "all" else "complete")
+        return cls(
+            columns=tuple(names), centre=arrays["centre"], order=order, rows="all" if rows == "all" else "complete"
+        )
 
     def places(self, study: Study) -> tuple[int, ...]:
         """Return where the columns stand in the design.
