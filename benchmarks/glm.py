@@ -472,7 +472,7 @@ def fifty_sites(seeds: tuple[int, ...]) -> list[Figure]:
                 "calibration slope, median": round(statistics.median(slopes), 3),
                 "every site its own noise, median": round(100 * statistics.median(alone), 1),
             },
-            reason=f"{len(seeds)} groupings x {DRAWS} draws of noise; groups join hospitals in random order until 20 deaths",
+            reason=f"{len(seeds)} groupings x {DRAWS} draws; groups join hospitals in random order until 20 deaths",
         ),
     ]
 
