@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from wardgate.computations.menu import MENU
+from wardgate.hospital.ward.learning.menu import ANSWERS
 from wardgate.records import errors
 
 PAGES = ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "README.md", "docs/**/*.md")
@@ -80,3 +82,11 @@ def test_every_line_of_the_threat_model_names_a_test(root: Path) -> None:
     rows = [line for line in kept.splitlines() if line.startswith("| ") and not line.endswith("| test |")]
     assert len(rows) > 30
     assert [row for row in rows if "`test_" not in row] == []
+
+
+def test_every_federated_computation_stands_in_the_table_of_its_page(root: Path) -> None:
+    page = (root / "docs/federated-computations.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("|")]
+    documented = {word for row in rows for word in re.findall(r"`(\w+)`", row)}
+    assert documented == MENU.keys()
+    assert MENU.keys() == ANSWERS.keys()

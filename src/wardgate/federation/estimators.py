@@ -7,8 +7,6 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import numpy as np
-
 from wardgate.computations.menu import OF_THE_CHAIN
 from wardgate.federation.session import Federation
 from wardgate.hub.pooling.ask import Ask, Told
@@ -17,6 +15,7 @@ from wardgate.hub.pooling.boosting_bins import DEFAULT_BINS
 from wardgate.hub.pooling.boosting_private import PrivatelyBoosted, private_boosting
 from wardgate.hub.pooling.cox import FittedCox, cox
 from wardgate.hub.pooling.glm import SMOOTHING_MENU, Fitted, glm
+from wardgate.hub.pooling.model_scores import Evaluated, evaluation
 from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.measures.boosting import Growth
 from wardgate.measures.encoding import LABEL
@@ -27,8 +26,8 @@ from wardgate.measures.terms import Term
 from wardgate.models.boosting import BoostingModel
 from wardgate.models.linear import LinearModel
 from wardgate.models.survival import CoxModel
-from wardgate.records.bands import at_least
 from wardgate.records.errors import Invalid, Unsupported
+from wardgate.records.messages import SplitName
 from wardgate.records.study import Study
 
 T = TypeVar("T")
@@ -296,7 +295,37 @@ class FederatedGradientBoostingClassifier:
 
 def numbers_most(federation: Federation) -> int:
     """Return how many numbers one exact sum on training persons may hold, by the policy's ratio to persons."""
-    study = federation.study
-    reviews = federation.enrolled.reviews
-    persons = sum(at_least(str(reviews[site].statement["persons_band"])) for site in federation.sites)
-    return max(1, int(np.floor(persons * study.splits.train * study.gate.small_cells.max_numbers_per_person)))
+    ratio = federation.study.gate.small_cells.max_numbers_per_person
+    return max(1, int(federation.persons_at_least("train") * ratio))
+
+
+def evaluate(
+    federation: Federation,
+    model: LinearModel | BoostingModel | CoxModel,
+    *,
+    split: SplitName = "holdout",
+    thresholds: Sequence[float] = (),
+    epsilon: float | None = None,
+) -> Evaluated:
+    """Judge a model on the persons of all hospitals, and nobody's score told.
+
+    Args:
+        split: `holdout`, `tuning` or `locked_test`; the last opens a counted number of times.
+        thresholds: Probabilities at which decisions are judged.
+        epsilon: What the sums cost together; exact sums without.
+
+    Raises:
+        Invalid: an analysis that the study does not list, or thresholds outside (0, 1).
+        NotEvaluable: too few events or non-events.
+        CheckFailed: a sum stayed closed.
+    """
+    steps = evaluation(
+        study=federation.study,
+        sites=federation.sites,
+        model=model,
+        persons_at_least=federation.persons_at_least(split),
+        thresholds=thresholds,
+        split=split,
+        epsilon=epsilon,
+    )
+    return _drive(federation, federation.study, steps, "model_scores")

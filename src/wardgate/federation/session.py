@@ -12,7 +12,9 @@ from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.enrolment import Enrolled
+from wardgate.records.bands import at_least
 from wardgate.records.errors import Absent, CheckFailed, Invalid, Vanished
+from wardgate.records.messages import SplitName
 from wardgate.records.parcel import Parcel
 from wardgate.records.study import Study
 
@@ -52,6 +54,12 @@ class Federation:
     def sites(self) -> tuple[str, ...]:
         """Sites that take part, sorted."""
         return self.enrolled.sites
+
+    def persons_at_least(self, split: SplitName) -> int:
+        """Return how many persons a sum over all sites holds at least, by the bands that they signed."""
+        reviews = self.enrolled.reviews
+        persons = sum(at_least(str(reviews[site].statement["persons_band"])) for site in self.sites)
+        return int(persons * getattr(self.study.splits, split))
 
     def enrol(self) -> None:
         """Let every hospital review the study, and introduce those that agree to each other.
