@@ -205,6 +205,21 @@ def test_a_transcript_with_vanished_hospitals_is_replayed_and_holds(opened: Call
     assert any("h2 dropped out" in note for note in found.notes)
 
 
+def test_one_altered_byte_in_what_reopens_a_sum_is_found(opened: Callable[..., Any], tmp_path: Path) -> None:
+    with opened() as federation:
+        vanish(federation, "newton", forever("h2"))
+        federation.ask(one_step(federation))
+        federation.save(tmp_path / "out", study_text=STUDY.replace("SITES", ", ".join(SITES)) + "drop_out: 0.3\n")
+    vectors = tmp_path / "out" / layout.VECTORS
+    whole = vectors.read_bytes()
+    rng = np.random.default_rng(3)
+    for place in rng.integers(len(whole), size=12):
+        vectors.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert audit(tmp_path / "out").findings
+    vectors.write_bytes(whole)
+    assert audit(tmp_path / "out").findings == ()
+
+
 # A hub that lies. It holds the hub's key, and may sign whatever it likes.
 
 
