@@ -119,6 +119,10 @@ def test_other_outcomes_and_times_have_estimators_too(opened: Callable[..., Any]
         assert np.all(np.isfinite(linear.predict(table)))
         model = FederatedCoxRegression(time="marker", bins=4).fit(federation, study)
         assert model.survival(table).shape[0] == table.height
+        noisy = FederatedCoxRegression(time="marker", form="logistic", bins=4, epsilon=2.0).fit(federation, study)
+        assert np.all((noisy.survival(table) >= 0) & (noisy.survival(table) <= 1))
+        with pytest.raises(Unsupported, match="'breslow'"):
+            FederatedCoxRegression(time="marker", epsilon=2.0).fit(federation, study)
 
 
 def test_what_the_study_does_not_list_is_refused_here_and_by_every_ward(opened: Callable[..., Any]) -> None:

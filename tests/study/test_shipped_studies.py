@@ -24,6 +24,7 @@ STUDIES = (
     "ist/hospitals.yaml",
     "ist/hospitals-dp.yaml",
     "heart/study.yaml",
+    "heart/federated.yaml",
     "diabetes130/study.yaml",
 )
 FOLDERS = {"ist": "ist_stroke", "heart": "uci_heart", "diabetes130": "diabetes130"}

@@ -16,6 +16,7 @@ from wardgate.hub.pooling.boosting_private import PrivatelyBoosted, private_boos
 from wardgate.hub.pooling.cox import FittedCox, cox
 from wardgate.hub.pooling.glm import SMOOTHING_MENU, Fitted, glm
 from wardgate.hub.pooling.model_scores import Evaluated, evaluation
+from wardgate.hub.pooling.noisy_cox import noisy_cox
 from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.measures.boosting import Growth
 from wardgate.measures.encoding import LABEL
@@ -200,6 +201,7 @@ class FederatedCoxRegression:
         bins: Number of equal time bins, or their edges.
         predictors, curves, ridge: As in regression.
         smoothing: Penalty on the bends of curves.
+        epsilon, delta: Fit with noise that together costs so much: a discrete-time hazard with link `logistic`.
     """
 
     time: str
@@ -209,16 +211,35 @@ class FederatedCoxRegression:
     curves: Mapping[str, int] = field(default_factory=dict)
     ridge: float = 1.0
     smoothing: float = 10.0
+    epsilon: float | None = None
+    delta: float | None = None
 
     def run(self, federation: Federation, study: Study) -> FittedCox:
         """Fit, and return the model with covariance, likelihood and cost."""
+        terms = _terms(study, predictors=self.predictors, curves=self.curves, without=self.time)
+        if self.epsilon is not None:
+            if self.form != "logistic":
+                raise Unsupported(
+                    f"noise has no bounded effect on the form '{self.form}'; choose form='logistic', or leave epsilon"
+                    " out"
+                )
+            noisy = noisy_cox(
+                study=study,
+                sites=federation.sites,
+                epsilon=self.epsilon,
+                delta=study.budget.delta if self.delta is None else self.delta,
+                time=self.time,
+                bins=self.bins,
+                terms=terms,
+            )
+            return _drive(federation, study, noisy, "cox")
         steps = cox(
             study=study,
             sites=federation.sites,
             time=self.time,
             form=self.form,
             bins=self.bins,
-            terms=_terms(study, predictors=self.predictors, curves=self.curves, without=self.time),
+            terms=terms,
             ridge=self.ridge,
             smoothing=self.smoothing,
         )

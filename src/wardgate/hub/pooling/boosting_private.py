@@ -25,7 +25,7 @@ HESSIAN_WEIGHT = 2.8
 """Below the root of 8 the Hessian of a person adds nothing to the norm of gradient and Hessian together."""
 
 TELLABLE = 4.0
-"""Persons must stand out of the noise of their count by this many standard deviations."""
+"""Persons, and each class of them, must stand out of the noise of their count by this many standard deviations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +147,6 @@ def _log_odds(total: Vector, noise: float) -> float:
     events, persons = float(total[0]), float(total[1])
     if persons < TELLABLE * noise:
         raise NotEvaluable("the persons of this sum do not stand out of its noise; use a larger epsilon or more sites")
-    if events < noise or persons - events < noise:
+    if min(events, persons - events) < TELLABLE * noise:
         raise NotEvaluable("one class does not stand out of the noise; use a larger epsilon or more sites")
     return float(np.log(events / (persons - events)))
