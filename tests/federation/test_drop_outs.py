@@ -138,6 +138,17 @@ def test_without_recovery_one_hospital_that_vanishes_closes_the_sum(opened: Call
             federation.ask(one_step(federation))
 
 
+@pytest.mark.parametrize("step", ["prepare", "shares"])
+def test_slots_are_prepared_anew_when_a_hospital_that_missed_them_is_back(opened: Callable[..., Any], step: str) -> None:
+    with opened() as federation:
+        first = federation.ask(one_step(federation))
+        federation.exchange.batches.clear()
+        vanish(federation, step, {"h4": 1})
+        again = federation.ask(one_step(federation))
+        assert again.sites == first.sites == federation.sites
+        assert again.sum() == pytest.approx(first.sum(), rel=1e-12)
+
+
 @pytest.mark.parametrize("drop_out", ["0.3", None])
 def test_an_exact_fit_waits_for_a_hospital_that_comes_back(opened: Callable[..., Any], drop_out: str | None) -> None:
     with opened(drop_out=drop_out) as federation:

@@ -343,7 +343,7 @@ def coefficients(rng):
 
 def whole(rng, sites, sizes, mismatch, leave_out, **changes):
     values = {
-        "wardgate_version": "0.1.0",
+        "wardgate_version": "0.2.0",
         "study_id": "deterioration-48h",
         "study_version": 3,
         "study_sha256": digest("study"),

@@ -112,7 +112,7 @@ def recoverable(desk: Desk, ask: Ask) -> Generator[dict[str, Parcel], Mapping[st
     seen = _Round()
     sites = tuple(sorted(set(ask.sites) - desk.dropped))
     prepared = desk.batches.get(frozenset(sites))
-    if prepared is None or prepared.used >= prepared.batch.slots:
+    if prepared is None or prepared.used >= prepared.batch.slots or prepared.ready != sites:
         prepared = yield from _prepare(desk, ask, sites, seen)
         desk.batches[frozenset(sites)] = prepared
     slot = SlotTerms(
