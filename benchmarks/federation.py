@@ -146,7 +146,7 @@ def noise_once() -> list[Figure]:
             settings = Settings(seed=seed, issued_on=TODAY, reference=True)
             run = run_study(study=study, hospitals=homes, settings=settings, work=work, course=course).run
             x, y = locked(study, homes, run.sites, seed)
-            found.append(auroc(y, linear(x, (run.hybrid or run.federated).beta)).value)
+            found.append(auroc(y, linear(x, run.federated.beta)).value)
             pooled.append(auroc(y, linear(x, run.reference)).value)
             lines = [line for closing in run.closings.values() for line in closing.statement["budget"]]
             spent.append(max(float(line["epsilon"]) for line in lines))
@@ -164,7 +164,7 @@ def noise_once() -> list[Figure]:
                 "lowest seed": round(min(found), 4),
                 "largest epsilon spent on training persons": max(spent),
             },
-            reason="the hybrid: joint corpus and fit share epsilon 1; evaluated exactly, outside the chain",
+            reason="joint corpus and fit share epsilon 1; evaluated exactly, outside the chain",
         )
     ]
 

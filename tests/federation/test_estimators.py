@@ -105,7 +105,7 @@ def test_local_noise_costs_as_many_times_the_variance_as_there_are_hospitals(
 ) -> None:
     """Four hospitals: shared noise survives one of them colluding, local noise all others."""
     with opened(analyses=[], more=f"budget: {{noise: {noise}}}\n") as (federation, _):
-        asked = Newton(beta=np.zeros(COLUMNS), clip=2.0)
+        asked = Newton(beta=np.zeros(COLUMNS))
         ask = sum_ask(asked, what="a step", study=federation.study, sites=federation.sites, noise_multiplier=5.0)
         told = federation.ask(ask)
         assert told.noise**2 == pytest.approx(times * (5.0 * ask.shape.l2) ** 2)

@@ -30,7 +30,7 @@ def step(sites: tuple[str, ...]) -> Ask:
         computation="newton",
         sites=sites,
         split="train",
-        shape=newton_shape(columns=4, l1_of_beta=0.0, clip=None),
+        shape=newton_shape(columns=4, l1_of_beta=0.0),
         arrays=(("beta", np.zeros(4)),),
     )
 

@@ -36,7 +36,7 @@ def gradient(folder: Path, work: Path, *, version: int, memory: Path | None, noi
     work.mkdir()
     settings = Settings(seed=1, issued_on="2026-01-02", memory=memory)
     with local(study=study, hospitals=find_hospitals(folder, study), settings=settings, work=work) as federation:
-        asked = Newton(beta=np.zeros(COLUMNS), clip=None if noise is None else 2.0)
+        asked = Newton(beta=np.zeros(COLUMNS))
         ask = sum_ask(asked, what="a step", study=study, sites=federation.sites, noise_multiplier=noise)
         return federation.ask(ask).sum()
 

@@ -18,6 +18,9 @@ from wardgate.sums.shape import Shape
 WIDEST = float(np.sqrt(2.0))
 """No row (1, logit / largest) is longer, so noisy sums shorten nobody."""
 
+HESSIAN_WEIGHT = 0.5 * WIDEST / (0.25 * WIDEST**2)
+"""Scale of the Hessian in a noisy sum: it gives it half of the gradient's sensitivity."""
+
 MOST_LOGIT = 20.0
 """Scores nearer to 0 or 1 than 2e-9 count as that near."""
 
@@ -57,14 +60,12 @@ class Platt:
             raise Invalid(f"expected 'largest' to be a logit from 1 to {MOST_LOGIT:g}")
         return cls(model=unloaded(arrays["model"]), beta=arrays["beta"], largest=largest, noisy=noisy)
 
-    @property
-    def clip(self) -> float | None:
-        """As a Newton step's."""
-        return WIDEST if self.noisy else None
-
     def shape(self, study: Study) -> Shape:
         """As a Newton step over two columns in [-1, 1]."""
         del study
         if self.beta.shape != (2,):
             raise Invalid(f"a recalibration has an intercept and a slope, found shape {self.beta.shape}")
-        return newton_shape(columns=2, l1_of_beta=float(np.abs(self.beta).sum()), clip=self.clip)
+        if not self.noisy:
+            return newton_shape(columns=2, l1_of_beta=float(np.abs(self.beta).sum()))
+        bound = np.concatenate([np.ones(2), np.full(3, 0.25 * HESSIAN_WEIGHT)])
+        return Shape(bound=bound, l2=float(np.hypot(WIDEST, 0.25 * HESSIAN_WEIGHT * WIDEST**2)))

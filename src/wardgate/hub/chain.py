@@ -19,7 +19,8 @@ from wardgate.hub.pooling.definitions import Concordance, compare_definitions
 from wardgate.hub.pooling.enrolment import Enrolled
 from wardgate.hub.pooling.leave_out import LeftOut, leave_blocks_out, leave_corpora_out
 from wardgate.hub.pooling.marginals import Joint, JointCorpus, draw_joint, joint_marginals
-from wardgate.hub.pooling.newton import NOISY_ROUNDS, Fit, newton, noisy_newton
+from wardgate.hub.pooling.newton import Fit, newton
+from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.hub.pooling.score_bins import Grid, coarse, grid_for
 from wardgate.hub.pooling.transfer import Transfer, spread_of_calibration, test_transfer
 from wardgate.measures.encoding import design_columns
@@ -27,7 +28,7 @@ from wardgate.measures.subgroups import group_names
 from wardgate.privacy.accountant import noise_multiplier_for
 from wardgate.records.bands import at_least
 from wardgate.records.corpus_file import read_corpus, write_corpus
-from wardgate.records.errors import CheckFailed, Invalid
+from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable
 from wardgate.records.messages import Answer, SplitName
 from wardgate.records.study import Study
 from wardgate.sums.agreed import drop_outs
@@ -35,9 +36,6 @@ from wardgate.sums.graph import FULL_UP_TO
 
 Vector = NDArray[np.float64]
 Steps = Generator[Ask, Told, None]
-
-CLIP = 3.0
-"""L2 norm to which rows are clipped in a noisy fit; public, about the mean norm of a 20-column design."""
 
 NOISY_TESTS = {"holdout": 6, "locked_test": 4}
 """Noisy score-bin sums that the evaluation epsilon is divided over: three models in two passes, then four models."""
@@ -236,42 +234,26 @@ class Run:
 
     def fit(self) -> Steps:
         """Fit the federated and the hybrid model, and the comparator if it was asked for."""
-        columns = len(design_columns(self.study.features))
-        fit, start = self.study.budget.fit, np.zeros(columns)
+        fit, start = self.study.budget.fit, np.zeros(len(design_columns(self.study.features)))
         try:
             if fit == "exact":
                 self.federated = yield from newton(sites=self.sites, start=start, ridge=self.study.model.ridge)
-            elif self.commons is not None:
-                self.federated_reason = "with noise one fit is paid for: the hybrid, which starts from the commons"
-                self.hybrid = yield from noisy_newton(
-                    sites=self.sites,
-                    start=self.commons,
-                    centre=self.commons,
-                    ridge=self.study.model.ridge,
-                    epsilon=float(fit),
-                    delta=self.study.budget.delta,
-                    clip=CLIP,
-                    rounds=NOISY_ROUNDS - 1,
-                )
             else:
-                self.federated = yield from noisy_newton(
-                    sites=self.sites,
-                    start=start,
-                    ridge=self.study.model.ridge,
-                    epsilon=float(fit),
-                    delta=self.study.budget.delta,
-                    clip=CLIP,
-                )
-        except (CheckFailed, Invalid) as failed:
+                self.federated = yield from self._noisy_fit(float(fit))
+        except (CheckFailed, Invalid, NotEvaluable) as failed:
             self.federated_reason = str(failed)
-        if self.commons is None:
+        if fit != "exact":
+            self.hybrid_reason = "with noise one fit is paid for: the federated one"
+        elif self.commons is None:
             self.hybrid_reason = f"nothing to start from: {self.commons_reason}"
-        elif fit == "exact":
+        else:
             yield from self._fit_hybrid(self.commons)
-        elif self.hybrid is None:
-            self.hybrid_reason = "the noisy fit did not end"
         if self.pooled is not None:
             self.reference = self.pooled(self.sites, self.study.model.ridge)
+
+    def _noisy_fit(self, epsilon: float) -> Generator[Ask, Told, Fit]:
+        found = yield from noisy_glm(study=self.study, sites=self.sites, epsilon=epsilon, delta=self.study.budget.delta)
+        return Fit(beta=found.model.beta, covariance=None, rounds=found.rounds, bytes_moved=found.bytes_moved)
 
     def _fit_hybrid(self, start: Vector) -> Steps:
         try:

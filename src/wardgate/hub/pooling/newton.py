@@ -1,4 +1,4 @@
-"""Logistic regression over hospitals: equal to pooled Newton when sums are exact, damped and floored when noisy."""
+"""Logistic regression over hospitals by exact sums: equal to pooled Newton."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -6,16 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.computations.newton import Newton, hessian_weight, newton_shape
+from wardgate.computations.newton import Newton, newton_shape
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.measures.logistic import Statistics, newton_step, objective, penalty
-from wardgate.privacy.accountant import noise_multiplier_for
 from wardgate.records.errors import Invalid
 
 Vector = NDArray[np.float64]
-
-NOISY_ROUNDS = 3
-"""Rounds of a noisy fit; more rounds mean more noise in each (IST at epsilon 0.9: 3 to 5 differ by less than 0.001)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +20,13 @@ class Fit:
 
     Attributes:
         beta: Coefficients, shape (p,).
-        covariance: Inverse of the penalised Hessian, shape (p, p).
+        covariance: Inverse of the penalised Hessian, shape (p, p); None for a noisy fit.
         rounds: Sums that were asked for.
         bytes_moved: Both directions.
     """
 
     beta: Vector
-    covariance: Vector
+    covariance: Vector | None
     rounds: int
     bytes_moved: int
 
@@ -48,9 +44,9 @@ def newton(
     beta, asked, moved = start, 0, 0
     before: tuple[Vector, Statistics] | None = None
     while asked < rounds:
-        told = yield _ask(sites, beta, clip=None)
+        told = yield _ask(sites, beta)
         asked, moved = asked + 1, moved + told.bytes_moved
-        sums = _statistics(told.sum(), len(start), clip=None)
+        sums = _statistics(told.sum(), len(start))
         if before is not None and objective(sums, beta, ridge=ridge) < objective(before[1], before[0], ridge=ridge) - (
             1e-6 * abs(before[1].log_likelihood) + 1e-9
         ):
@@ -64,66 +60,22 @@ def newton(
     raise Invalid(f"the federated fit did not converge within {rounds} rounds; set a larger ridge in the study")
 
 
-def noisy_newton(
-    *,
-    sites: tuple[str, ...],
-    start: Vector,
-    ridge: float,
-    epsilon: float,
-    delta: float,
-    clip: float,
-    rounds: int = NOISY_ROUNDS,
-    centre: Vector | None = None,
-) -> Generator[Ask, Told, Fit]:
-    """Fit by a fixed number of noisy sums that together cost `epsilon` on the training persons.
-
-    The Hessian's eigenvalues are floored at the noise's own spectral size, so noise cannot make a step explode, and the
-    ridge is at least the noise's standard deviation: what noise can fake is shrunk away.
-
-    Args:
-        clip: L2 norm to which each person's row is clipped.
-        centre: Where the ridge shrinks to, shape (p,): zero, or a model that is paid for already, such as the commons'.
-            On IST over 464 hospitals at epsilon 0.88 the commons as start and centre halve what noise costs in AUROC.
-    """
-    centre = np.zeros(len(start)) if centre is None else centre
-    columns = len(start)
-    multiplier = noise_multiplier_for(epsilon=epsilon, delta=delta, count=rounds)
-    beta, moved = start, 0
-    hessian = np.eye(columns)
-    for _ in range(rounds):
-        told = yield _ask(sites, beta, clip=clip, noise_multiplier=multiplier)
-        moved += told.bytes_moved
-        sums = _statistics(told.sum(), columns, clip=clip)
-        floor = told.noise / hessian_weight(clip) * np.sqrt(columns)
-        shrink = penalty(columns, max(ridge, told.noise))
-        values, vectors = np.linalg.eigh(sums.hessian)
-        hessian = (vectors * np.maximum(values, floor)) @ vectors.T + np.diag(shrink)
-        step = np.linalg.solve(hessian, sums.gradient - shrink * (beta - centre))
-        beta = beta + step * min(1.0, 2.0 / max(float(np.max(np.abs(step))), 1e-12))
-    return Fit(
-        beta=beta, covariance=np.asarray(np.linalg.inv(hessian), dtype=np.float64), rounds=rounds, bytes_moved=moved
-    )
-
-
-def _ask(sites: tuple[str, ...], beta: Vector, *, clip: float | None, noise_multiplier: float | None = None) -> Ask:
-    asked = Newton(beta=beta, clip=clip)
+def _ask(sites: tuple[str, ...], beta: Vector) -> Ask:
+    asked = Newton(beta=beta)
     return Ask(
         what="fit: one Newton step",
         computation=asked.name,
         sites=sites,
         parameters=asked.parameters(),
         split="train",
-        noise_multiplier=noise_multiplier,
-        shape=newton_shape(columns=len(beta), l1_of_beta=float(np.abs(beta).sum()), clip=clip),
+        shape=newton_shape(columns=len(beta), l1_of_beta=float(np.abs(beta).sum())),
         arrays=asked.arrays(),
     )
 
 
-def _statistics(total: Vector, columns: int, *, clip: float | None) -> Statistics:
+def _statistics(total: Vector, columns: int) -> Statistics:
     triangle = columns * (columns + 1) // 2
-    upper = total[columns : columns + triangle] / (1.0 if clip is None else hessian_weight(clip))
     hessian = np.zeros((columns, columns))
-    hessian[np.triu_indices(columns)] = upper
+    hessian[np.triu_indices(columns)] = total[columns : columns + triangle]
     hessian = hessian + np.triu(hessian, 1).T
-    loss = float(total[-1]) if clip is None else float("nan")
-    return Statistics(gradient=total[:columns], hessian=hessian, log_likelihood=loss)
+    return Statistics(gradient=total[:columns], hessian=hessian, log_likelihood=float(total[-1]))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.computations.newton import hessian_weight
-from wardgate.computations.platt import MOST_LOGIT, WIDEST, Platt
+from wardgate.computations.platt import HESSIAN_WEIGHT, MOST_LOGIT, Platt
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.hub.pooling.model_scores import Scoring
 from wardgate.measures.logistic import Statistics, objective
@@ -137,8 +136,8 @@ def _noisy(
     for _ in range(NOISY_ROUNDS):
         told = yield _ask(study, sites, data, beta, split=split, largest=largest, noise_multiplier=multiplier)
         moved += told.bytes_moved
-        sums = _statistics(told.sum(), weight=hessian_weight(WIDEST))
-        floor = told.noise / hessian_weight(WIDEST) * np.sqrt(2.0)
+        sums = _statistics(told.sum(), weight=HESSIAN_WEIGHT)
+        floor = told.noise / HESSIAN_WEIGHT * np.sqrt(2.0)
         values, vectors = np.linalg.eigh(sums.hessian)
         hessian = (vectors * np.maximum(values, floor)) @ vectors.T + np.diag([told.noise, told.noise / largest**2])
         gradient = sums.gradient - np.array([told.noise, told.noise / largest**2]) * (beta - same)

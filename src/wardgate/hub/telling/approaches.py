@@ -123,11 +123,12 @@ def told_coefficients(run: Run) -> Iterator[told.Coefficient]:
     beta = fit.beta if fit else run.commons
     if beta is None:
         return
-    deviation = np.sqrt(np.diag(fit.covariance)) if fit else np.full(len(beta), np.nan)
+    covariance = None if fit is None else fit.covariance
+    deviation = np.full(len(beta), np.nan) if covariance is None else np.sqrt(np.diag(covariance))
     for column, value, error in zip(design_columns(run.study.features), beta, deviation, strict=True):
         numeric = column.feature != "" and column.category is None and not column.missing
         scale = 2.0 if numeric and run.study.feature(column.feature).type != "boolean" else 1.0
-        known = math.isfinite(float(error)) and run.study.budget.fit == "exact"
+        known = math.isfinite(float(error))
         yield told.Coefficient(
             name=column.name,
             coefficient=float(value),

@@ -23,7 +23,7 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
             are used up, or the sum's terms are not those that this site can work out itself.
         Invalid: the parameters describe no such computation.
     """
-    if question.computation not in {*OF_THE_CHAIN, *bench.study.analyses}:
+    if question.computation not in {*OF_THE_CHAIN, *bench.study.analyses} and not _noisy_fit(bench, question):
         raise Refused(f"the locked study lists no '{question.computation}' under 'analyses'")
     if question.split not in MENU[question.computation].splits:
         raise Refused(f"'{question.computation}' may not touch the split '{question.split}'")
@@ -59,6 +59,12 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
         persons_at_least=int(persons * share),
         opening=opening,
     )
+
+
+def _noisy_fit(bench: Bench, question: Question) -> bool:
+    """Whether this is a step of the chain's own fit in a study that asks for noise in it."""
+    noisy = question.sum is not None and question.sum.noise_multiplier is not None
+    return question.computation == Glm.name and noisy and bench.study.budget.fit != "exact"
 
 
 def open_if_locked(bench: Bench, question: Question) -> int | None:

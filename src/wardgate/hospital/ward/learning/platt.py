@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from wardgate.computations.newton import hessian_weight
-from wardgate.computations.platt import Platt
+from wardgate.computations.platt import HESSIAN_WEIGHT, Platt
 from wardgate.hospital.ward.learning.bench import Bench
 from wardgate.hospital.ward.learning.scores import scores
 from wardgate.measures.evaluation import recalibration_rows
@@ -20,8 +19,8 @@ def answer(asked: Platt, *, bench: Bench, split: SplitName) -> Bounded:
         recalibration_rows(scores(load(asked.model), part.table), largest=asked.largest), part.y, asked.beta
     )
     triangle = sums.hessian[np.triu_indices(2)]
-    if asked.clip is None:
-        vector = np.concatenate([sums.gradient, triangle, [sums.log_likelihood]])
+    if asked.noisy:
+        vector = np.concatenate([sums.gradient, HESSIAN_WEIGHT * triangle])
     else:
-        vector = np.concatenate([sums.gradient, hessian_weight(asked.clip) * triangle])
+        vector = np.concatenate([sums.gradient, triangle, [sums.log_likelihood]])
     return Bounded(vector=vector, shape=shape, persons=len(part.y)).checked()
