@@ -113,7 +113,7 @@ def test_the_best_membership_attack_on_leaf_sums_stays_within_the_claim_and_less
     target = table.filter(pl.col("label") == 1)[:1]
     own = boosting_leaves.answer(asked, bench=make_wards(study, [target]).wards[0], split="train").vector
     rest = boosting_leaves.answer(asked, bench=make_wards(study, [table]).wards[0], split="train").vector - own
-    shape, trials = asked.shape(study), 1500
+    shape, trials = asked.shape(study), 6000
     multiplier = noise_multiplier_for(epsilon=EPSILON, delta=DELTA)
 
     def scores(present: bool) -> Array:
