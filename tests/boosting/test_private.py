@@ -70,7 +70,7 @@ def test_the_noise_is_as_large_as_claimed_and_a_mutant_with_half_of_it_is_caught
     honest, mutant = make_wards(study, tables), make_wards(study, tables, noise_share=0.5)
     fitted(study, honest, trees=20, rounds=2)
     fitted(study, mutant, trees=20, rounds=2)
-    assert 1e-4 < noise_is_there(honest) < 1 - 1e-4
+    assert 1e-9 < noise_is_there(honest) < 1 - 1e-9
     assert noise_is_there(mutant) < 1e-12
 
 
