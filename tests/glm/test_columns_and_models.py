@@ -95,7 +95,7 @@ def test_a_saved_model_predicts_the_same_to_the_last_bit(models: list) -> None:
         again = load(data)
         assert again == model and to_bytes(again) == data
         assert np.array_equal(again.predict(POOLED), model.predict(POOLED))
-        assert b"pickle" not in data and json.loads(data)["schema"] == model.schema_word
+        assert b"pickle" not in data and json.loads(data)["schema"] == model.schema_
 
 
 def test_a_table_and_its_design_predict_alike(models: list) -> None:

@@ -1,7 +1,7 @@
 """A fitted ensemble of trees: splits and leaves in, predictions out."""
 
 import json
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import polars as pl
@@ -77,9 +77,6 @@ class BoostingModel(Record):
             }
         )
 
-    def plain(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
-
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote.
@@ -92,11 +89,6 @@ class BoostingModel(Record):
         except (ValueError, RecursionError) as error:
             raise Invalid("a model must be JSON; the file is cut off or is something else") from error
         return cls.from_plain(value)
-
-    @property
-    def schema_word(self) -> str:
-        """The word that names this form of model."""
-        return self.schema_
 
     @property
     def feature_names(self) -> tuple[str, ...]:

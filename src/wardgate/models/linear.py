@@ -1,6 +1,6 @@
 """Fitted generalised linear and additive models: coefficients in, predictions out."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import polars as pl
@@ -83,14 +83,6 @@ class LinearModel(Record):
         if not self.largest_mean > 0:
             raise ValueError("largest_mean must be above 0")
         return self
-
-    def plain(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
-
-    @property
-    def schema_word(self) -> str:
-        """The word that names this form of model."""
-        return self.schema_
 
     @property
     def feature_names(self) -> tuple[str, ...]:

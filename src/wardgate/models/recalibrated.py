@@ -1,6 +1,6 @@
 """A fitted model and what was learned about its predictions since: a new intercept, or intercept and slope."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
@@ -33,14 +33,6 @@ class RecalibratedModel(Record):
     intercept: Number
     slope: Number = 1.0
     noise: str = ""
-
-    def plain(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
-
-    @property
-    def schema_word(self) -> str:
-        """The word that names this form of model."""
-        return self.schema_
 
     def predict_proba(self, data: pl.DataFrame) -> Matrix:
         """Return the probability of no event and of an event, shape (n, 2).

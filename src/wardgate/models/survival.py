@@ -1,6 +1,6 @@
 """Fitted Cox models on shared time bins: relative risks, and survival at the end of each bin."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import polars as pl
@@ -52,14 +52,6 @@ class CoxModel(Record):
         ):
             raise ValueError("expected rising edges, one more than bins of the baseline")
         return self
-
-    def plain(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
-
-    @property
-    def schema_word(self) -> str:
-        """The word that names this form of model."""
-        return self.schema_
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -132,9 +132,6 @@ class Mapping(Record):
                 raise ValueError("'files' are named relative to the mapping, inside its folder")
         return self
 
-    def plain(self) -> dict[str, object]:
-        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
-
 
 class GeneratorChoice(Record):
     """A hospital's own choice of generator; the gate judges it all the same."""

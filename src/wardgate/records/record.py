@@ -50,7 +50,7 @@ class Record(BaseModel):
 
     def plain(self) -> dict[str, Any]:
         """Return the value as JSON-ready data without floats."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes (RFC 8785)."""

@@ -284,9 +284,6 @@ class Study(Record):
             )
         return self
 
-    def plain(self) -> dict[str, object]:
-        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
-
     @property
     def analyses(self) -> tuple[str, ...]:
         """Federated computations that hospitals answer beside the chain's own; none unless the study lists them."""
