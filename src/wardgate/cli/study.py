@@ -1,8 +1,6 @@
 """`wardgate study`: start, check, show and lock a study, and see whether a hospital's data satisfy it."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +8,7 @@ import typer
 
 from wardgate.computations.menu import MENU, OF_THE_CHAIN
 from wardgate.federation.check import check_data
+from wardgate.hub.commons.durable import write_whole
 from wardgate.records import study_file
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import CheckFailed, Invalid, Refused
@@ -138,22 +137,11 @@ def _locked_sha256(target: Path) -> str:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Write all or nothing: to a file beside it, flushed to the disk, then renamed."""
-    part = None
     problem = ""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        part = Path(name)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.chmod(0o644)
-        part.replace(target)
+        write_whole(target, content)
     except OSError as error:
         problem = error.strerror or "unknown reason"
-        if part is not None:
-            part.unlink(missing_ok=True)
     if problem:
         raise Invalid(f"{target} cannot be written ({problem}); nothing was left half-written")
 

@@ -1,8 +1,8 @@
 """Models on disk: plain JSON, whole or not at all. Reading one runs no code of its own."""
 
-import os
 from pathlib import Path
 
+from wardgate.hub.commons.durable import write_whole
 from wardgate.models.saving import MAX_BYTES, Model, from_bytes, to_bytes
 from wardgate.records.errors import Invalid
 
@@ -13,22 +13,10 @@ def save_model(model: Model, path: Path) -> None:
     Raises:
         Invalid: the file cannot be written.
     """
-    draft = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
     try:
-        with draft.open("xb") as file:
-            file.write(to_bytes(model))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, to_bytes(model))
     except OSError as error:
         raise Invalid(f"the model cannot be written to {path}: {error.strerror}; nothing was left there") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def load_model(path: Path) -> Model:

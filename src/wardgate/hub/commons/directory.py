@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wardgate.hub import layout
 from wardgate.hub.chain import Run
+from wardgate.hub.commons.durable import sync
 from wardgate.hub.commons.joint import joint_certificate
 from wardgate.hub.exchange import Exchange
 from wardgate.records.canonical import sha256
@@ -166,11 +167,11 @@ def _put(draft: Path, out: Path, old: Path) -> None:
         except OSError:
             old.rename(out)
             raise
-        _sync(out.parent)
+        sync(out.parent)
         shutil.rmtree(old)
     else:
         draft.rename(out)
-        _sync(out.parent)
+        sync(out.parent)
 
 
 def _write(root: Path, path: str, chunks: Iterable[bytes]) -> FileEntry:
@@ -188,15 +189,7 @@ def _flush(draft: Path) -> None:
     """Wait until everything of the draft is on the disk, folders last."""
     paths = sorted(draft.rglob("*"))
     for path in [path for path in paths if path.is_file()] + [path for path in paths if path.is_dir()] + [draft]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)
 
 
 def _words(error: OSError, out: Path) -> str:
