@@ -5,7 +5,6 @@ Where anything on that way is missing, nothing leaves.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -14,6 +13,7 @@ from wardgate.hospital.ward.gate.candidate import Candidate, Confirmation, Corpu
 from wardgate.hospital.ward.gate.certificate import corpus_certificate
 from wardgate.hospital.ward.gate.cohorts import EarlierCohorts
 from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
+from wardgate.hospital.ward.gate.summed import counted, summed_evidence
 from wardgate.measures.disclosure import rounded, unrounded
 from wardgate.policy.decision import decide, policy_digest
 from wardgate.privacy.accountant import dp_claim
@@ -27,14 +27,12 @@ from wardgate.records.envelope import Signer, seal
 from wardgate.records.envelope import Statement as Signed
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.log import MerkleLog
-from wardgate.records.measured import Measured
 from wardgate.records.messages import ANSWER, Answer, Question
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
 from wardgate.sums.agreed import agreed_plan, least_survivors, tolerated_in
 from wardgate.sums.batch import Batch
-from wardgate.sums.incidence import isolates, thin
 from wardgate.sums.plan import claim_event, contribute
 from wardgate.sums.seat import Seat
 
@@ -103,8 +101,8 @@ class Door:
             claim=EXACT,
             cumulative_epsilon=0.0,
             measured=(
-                _count("sited.smallest_cell", candidate.smallest_cell),
-                _count("record.figures", candidate.figures),
+                counted("sited.smallest_cell", candidate.smallest_cell),
+                counted("record.figures", candidate.figures),
             ),
         )
         verdict = self._decide(evidence)
@@ -127,7 +125,7 @@ class Door:
             claim=EXACT,
             cumulative_epsilon=0.0,
             measured=(
-                _count("sited.smallest_cell", candidate.smallest_cell),
+                counted("sited.smallest_cell", candidate.smallest_cell),
                 unrounded(list(figures.values()), step=step),
             ),
         )
@@ -176,20 +174,17 @@ class Door:
         claim = EXACT if exact else _dp(events, self.study.budget.delta, self.entropy.name)
         spending = Spending(population=POPULATION, split=split, what=what, gaussian=events, exact=int(exact))
         roster = frozenset(terms.roster)
-        isolated = self._given_away(split, roster, candidate.persons_of, candidate.share) if exact else None
-        evidence = Evidence(
-            kind="summed",
-            persons_train=band(candidate.persons_at_least),
-            attempt=1,
+        evidence = summed_evidence(
+            self.ledger,
+            minimum=self.study.gate.small_cells.min_count,
+            split=split,
+            roster=roster,
+            persons=candidate.persons_at_least,
+            numbers=terms.entries,
             claim=claim,
-            cumulative_epsilon=self.ledger.epsilon(split, extra=spending),
-            measured=(
-                _count("sum.sites", len(terms.roster)),
-                _count("sum.persons", candidate.persons_at_least),
-                _count("sum.numbers", terms.entries),
-                _count("sum.isolated", 0 if isolated is None else 1),
-                _count("sum.exact_used", self.ledger.exact_answers(split) + int(exact)),
-            ),
+            persons_of=candidate.persons_of,
+            share=candidate.share,
+            spending=spending,
         )
         verdict = self._decide(evidence)
         if exact:
@@ -226,14 +221,6 @@ class Door:
             opening=candidate.opening,
         )
 
-    def _given_away(
-        self, split: Split, roster: frozenset[str], persons_of: Mapping[str, int], share: float
-    ) -> frozenset[str] | None:
-        """Return sites that this exact sum and the earlier ones would give away: fewer than three, or thin ones."""
-        rosters = (*self.ledger.rosters(split), roster)
-        minimum = self.study.gate.small_cells.min_count / share
-        return isolates(rosters) or thin(rosters, persons=persons_of, minimum=minimum)
-
     def _remember(self, split: Split) -> None:
         """Check an exact answer against earlier studies' cohorts, and remember it.
 
@@ -255,21 +242,17 @@ class Door:
         unknown = roster - candidate.persons_of.keys()
         if unknown:
             raise Refused(f"the list of survivors holds '{min(unknown)}', which was not introduced to this site")
-        isolated = self._given_away(pending.split, roster, candidate.persons_of, pending.share) if exact else None
         persons = int(sum(candidate.persons_of[site] for site in roster) * pending.share)
-        evidence = Evidence(
-            kind="summed",
-            persons_train=band(persons),
-            attempt=1,
+        evidence = summed_evidence(
+            self.ledger,
+            minimum=self.study.gate.small_cells.min_count,
+            split=pending.split,
+            roster=roster,
+            persons=persons,
+            numbers=pending.plan.entries,
             claim=pending.claim,
-            cumulative_epsilon=self.ledger.epsilon(pending.split),
-            measured=(
-                _count("sum.sites", len(roster)),
-                _count("sum.persons", persons),
-                _count("sum.numbers", pending.plan.entries),
-                _count("sum.isolated", 0 if isolated is None else 1),
-                _count("sum.exact_used", self.ledger.exact_answers(pending.split)),
-            ),
+            persons_of=candidate.persons_of,
+            share=pending.share,
         )
         verdict = self._decide(evidence)
         digest = pending.seat.confirm(pending.plan, candidate.survivors)
@@ -391,10 +374,6 @@ def _dp(events: tuple[GaussianEvent, ...], delta: float, source: str) -> Claim:
         excludes=("public ranges, categories and bins of the study", "the rosters and the study's choices"),
         noise_source="system" if source == "system" else "unsafe-test",
     )
-
-
-def _count(name: str, value: int) -> Measured:
-    return Measured(name=name, value=value, low=value, high=value)
 
 
 def _split(question: Question) -> Split:
