@@ -50,6 +50,10 @@ def _drive(federation: Federation, study: Study, steps: Generator[Ask, Told, T],
     return federation.drive(steps)
 
 
+def _delta(study: Study, given: float | None) -> float:
+    return study.budget.delta if given is None else given
+
+
 def _terms(
     study: Study, *, predictors: Sequence[str] | None, curves: Mapping[str, int], without: str
 ) -> tuple[Term, ...] | None:
@@ -121,7 +125,7 @@ class _Regression:
             study=study,
             sites=federation.sites,
             epsilon=self.epsilon,
-            delta=study.budget.delta if self.delta is None else self.delta,
+            delta=_delta(study, self.delta),
             family=family,
             outcome=self.outcome,
             terms=terms,
@@ -227,7 +231,7 @@ class FederatedCoxRegression:
                 study=study,
                 sites=federation.sites,
                 epsilon=self.epsilon,
-                delta=study.budget.delta if self.delta is None else self.delta,
+                delta=_delta(study, self.delta),
                 time=self.time,
                 bins=self.bins,
                 terms=terms,
@@ -295,7 +299,7 @@ class FederatedGradientBoostingClassifier:
             sites=federation.sites,
             growth=self.private_growth,
             epsilon=self.epsilon,
-            delta=study.budget.delta if self.delta is None else self.delta,
+            delta=_delta(study, self.delta),
             public_seed=self.public_seed,
         )
         return _drive(federation, study, noisy, "boosting_bins", "boosting_leaves")

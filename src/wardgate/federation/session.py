@@ -12,7 +12,6 @@ from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.enrolment import Enrolled
-from wardgate.records.bands import at_least
 from wardgate.records.errors import Absent, CheckFailed, Invalid, Vanished
 from wardgate.records.messages import SplitName
 from wardgate.records.parcel import Parcel
@@ -57,8 +56,7 @@ class Federation:
 
     def persons_at_least(self, split: SplitName) -> int:
         """Return how many persons a sum over all sites holds at least, by the bands that they signed."""
-        reviews = self.enrolled.reviews
-        persons = sum(at_least(str(reviews[site].statement["persons_band"])) for site in self.sites)
+        persons = sum(self.enrolled.persons_at_least(site) for site in self.sites)
         return int(persons * getattr(self.study.splits, split))
 
     def enrol(self) -> None:

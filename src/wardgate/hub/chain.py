@@ -26,7 +26,6 @@ from wardgate.hub.pooling.transfer import Transfer, spread_of_calibration, test_
 from wardgate.measures.encoding import design_columns
 from wardgate.measures.subgroups import group_names
 from wardgate.privacy.accountant import noise_multiplier_for
-from wardgate.records.bands import at_least
 from wardgate.records.corpus_file import read_corpus, write_corpus
 from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable
 from wardgate.records.messages import Answer, SplitName
@@ -209,7 +208,7 @@ class Run:
             claim=self.joint.claim,
             policy=self.study.gate,
             sites=len(self.joint_sites),
-            persons_at_least=sum(self._at_least(site) for site in self.joint_sites),
+            persons_at_least=sum(self.enrolled.persons_at_least(site) for site in self.joint_sites),
             more_of=more_of,
             pass_number=number,
             rng=np.random.default_rng([self.seed, number]),
@@ -317,7 +316,7 @@ class Run:
                 tables = [read_corpus(data) for _, data in sorted(self.corpora.items())]
                 low, high = score_range(self.study, tables, self.commons)
             least = len(self.sites) - drop_outs(len(self.sites), self.study.drop_out or 0.0)[0]
-            persons = sum(sorted(self._at_least(site) for site in self.sites)[:least])
+            persons = sum(sorted(self.enrolled.persons_at_least(site) for site in self.sites)[:least])
             grid = grid_for(
                 persons_at_least=int(persons * getattr(self.study.splits, split)),
                 ratio=self.study.gate.small_cells.max_numbers_per_person,
@@ -327,9 +326,6 @@ class Run:
             )
             self.grids[split] = grid if self.study.budget.evaluation == "exact" else coarse(grid)
         return self.grids[split]
-
-    def _at_least(self, site: str) -> int:
-        return at_least(str(self.reviews[site].statement["persons_band"]))
 
     def leave_out(self) -> Steps:
         """Test models on hospitals that they never saw."""

@@ -4,6 +4,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.records.bands import at_least
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import CheckFailed
 from wardgate.records.messages import Answer, Roster, RosterEntry
@@ -25,6 +26,10 @@ class Enrolled:
     reviews: Mapping[str, Answer]
     envelopes: Mapping[str, bytes]
     sites: tuple[str, ...]
+
+    def persons_at_least(self, site: str) -> int:
+        """Return how many persons a site has at least, by the band that it signed."""
+        return at_least(str(self.reviews[site].statement["persons_band"]))
 
 
 def review(study: Study) -> Generator[Ask, Told, Enrolled]:
