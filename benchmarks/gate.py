@@ -37,7 +37,8 @@ from wardgate.hospital.ward.generators.sequential_cart import SequentialCart
 from wardgate.policy import decide
 from wardgate.records.bands import band
 from wardgate.records.claim import Claim
-from wardgate.records.study import Feature, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
 
 SAFE_SEEDS = 200
@@ -58,7 +59,7 @@ def judged(generator: Generator, seed: int, *, plan: Study, sizes: tuple[int, in
         tuning=site.tuning,
         holdout=site.holdout,
         candidate=candidate,
-        study=plan,
+        dictionary=plan.dictionary,
         policy=plan.gate,
         attempt=1,
         rng=rng,
@@ -198,7 +199,7 @@ def seconds(name: str, plan: Study, tables: Sequence[pl.DataFrame], goal: float)
         tuning=tuning,
         holdout=holdout,
         candidate=candidate,
-        study=plan,
+        dictionary=plan.dictionary,
         policy=plan.gate,
         attempt=1,
         rng=np.random.default_rng(0),

@@ -34,8 +34,8 @@ from wardgate.marginals.sampling import sample
 from wardgate.marginals.workload import count
 from wardgate.measures.discrimination import auroc
 from wardgate.measures.encoding import LABEL, design_matrix, labels
-from wardgate.measures.fidelity import marginal_error, pairwise_error
 from wardgate.measures.logistic import fit as fit_logistic
+from wardgate.measures.realism.fidelity import marginal_error, pairwise_error
 from wardgate.privacy.noise import discrete_gaussian
 from wardgate.records.mapping import Mapping as FieldMapping
 from wardgate.records.mapping import parse_for

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from wardgate.records.study import Acceptance, Cohort, Feature, Label, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Acceptance, Cohort, Label, Study
 
 FEATURES = (
     Feature(name="age", type="integer", unit="a", range=(18, 99), missing="refused"),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from wardgate.measures.histograms import Bins, every_feature, fine_edges, histogram, merged, unpacked
 from wardgate.records.errors import Invalid, Unsupported
-from wardgate.records.study import Feature, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Study
 
 Make = Callable[..., pl.DataFrame]
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from wardgate.hospital.ward.cohort.units import candidates, conversion
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 
 def feature(name: str, unit: str, **codes: str) -> Feature:

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from wardgate.records.study import Acceptance, ClinicalRule, Cohort, Feature, Label, Study, Subgroup
+from wardgate.records.feature import ClinicalRule, Feature, Subgroup
+from wardgate.records.study import Acceptance, Cohort, Label, Study
 
 REGIONS = ("north", "east", "south", "west", "islands")
 TRIAGE = ("green", "yellow", "orange", "red")

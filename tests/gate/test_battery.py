@@ -8,7 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from wardgate.hospital.ward.gate.battery import COPIES, MEMBERSHIP, REALISM, measure
+from wardgate.hospital.ward.gate.battery import NAMES, measure
+from wardgate.hospital.ward.gate.battery.copying import NAMES as COPIES
+from wardgate.hospital.ward.gate.battery.membership import NAMES as MEMBERSHIP
+from wardgate.hospital.ward.gate.battery.realism import NAMES as REALISM
 from wardgate.policy import RULES, decide
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid
@@ -33,7 +36,7 @@ def measured_on(
         tuning=site.tuning,
         holdout=site.holdout,
         candidate=candidate,
-        study=STUDY,
+        dictionary=STUDY.dictionary,
         policy=policy,
         attempt=attempt,
         rng=np.random.default_rng(seed),
@@ -81,13 +84,13 @@ def found(site: corpora.Hospital, safe: pl.DataFrame) -> Found:
 
 def test_other_patients_of_the_same_hospital_pass_everything(found: Found) -> None:
     measured, absent = found
-    assert {part.name for part in measured} == {*MEMBERSHIP, *COPIES, *REALISM}
+    assert {part.name for part in measured} == set(NAMES)
     assert absent == ()
     assert verdict_on(found).outcome == "pass"
 
 
 def test_every_rule_for_a_corpus_has_its_measure() -> None:
-    taken = {*MEMBERSHIP, *COPIES, *REALISM}
+    taken = set(NAMES)
     read = {rule.name for rule in RULES if "corpus" in rule.kinds and rule.name.split(".")[0] in _ROOMS}
     assert taken == read
 
@@ -114,9 +117,9 @@ def test_a_leak_is_caught_by_the_measure_made_for_it(generator: corpora.Generato
 
 
 def test_without_rank_space_a_shifted_copy_of_everybody_is_missed(site: corpora.Hospital) -> None:
-    from wardgate.measures import membership
-    from wardgate.measures.rehearsal import surroundings
-    from wardgate.measures.space import spaces
+    from wardgate.measures.attacks import membership
+    from wardgate.measures.attacks.rehearsal import surroundings
+    from wardgate.measures.attacks.space import spaces
 
     rng = np.random.default_rng(0)
     real = pl.concat((site.train, site.tuning, site.holdout))
@@ -189,7 +192,7 @@ def test_too_few_persons_are_said_to_be_too_few() -> None:
     assert {part.name for part in measured} == {*COPIES, *REALISM}
     tiny = corpora.hospital(rng, train=24, tuning=4, holdout=10)
     measured, absent = measured_on(tiny, corpora.fresh(tiny.train, rng))
-    assert {part.name for part in absent} == {*MEMBERSHIP, *COPIES, *REALISM} - {"realism.clinical_rules"}
+    assert {part.name for part in absent} == set(NAMES) - {"realism.clinical_rules"}
     assert verdict_on((measured, absent)).outcome != "pass"
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from wardgate.entropy import UnsafeEntropy
 from wardgate.hospital.ward.generators import GENERATORS, SequentialCart, choose, recommendation
-from wardgate.measures.fidelity import rule_breakers
+from wardgate.measures.realism.fidelity import rule_breakers
 from wardgate.records.errors import Invalid
-from wardgate.records.study import ClinicalRule
+from wardgate.records.feature import ClinicalRule
 
 
 def fit(table, study, **public):

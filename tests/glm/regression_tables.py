@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from wardgate.records.study import Acceptance, Cohort, Feature, Label, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Acceptance, Cohort, Label, Study
 
 FEATURES = (
     Feature(name="age", type="number", unit="a", range=(20, 90), missing="refused"),

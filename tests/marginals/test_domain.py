@@ -4,7 +4,7 @@ import pytest
 
 from wardgate.marginals.domain import decode, domain_of, encode
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 
 def test_every_value_comes_back_from_its_own_cell(study, table):

@@ -112,7 +112,7 @@ def test_a_study_of_one_feature_needs_no_pairs(make_study, study, table):
 
 
 def test_more_columns_than_persons_still_makes_rows_or_says_why_not(make_study, table):
-    from wardgate.records.study import Feature
+    from wardgate.records.feature import Feature
 
     many = tuple(Feature(name=f"x{number}", type="boolean", missing="refused") for number in range(60))
     rows = table.head(50).select("label").with_columns(pl.lit(1.0).alias(one.name) for one in many)

@@ -7,9 +7,9 @@ from wardgate.marginals.growth import grow
 from wardgate.marginals.plan import plan
 from wardgate.marginals.sampling import sample
 from wardgate.marginals.workload import count
-from wardgate.measures.fidelity import rule_breakers
+from wardgate.measures.realism.fidelity import rule_breakers
 from wardgate.records.errors import Invalid
-from wardgate.records.study import ClinicalRule
+from wardgate.records.feature import ClinicalRule
 
 
 def model_of(study, table):

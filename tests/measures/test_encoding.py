@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wardgate.measures.encoding import design_columns, design_matrix, labels, scaled
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 FEATURES = (
     Feature(name="age", type="integer", unit="a", range=(20, 100), missing="refused"),

@@ -18,7 +18,8 @@ from wardgate.measures.consistent import margin, spread
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.errors import Invalid, Refused
-from wardgate.records.study import Feature, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Study
 
 SITES = ("a", "b", "c")
 SIZES = {"a": 2, "b": 3, "c": 2, "d": 4, "e": 2, "f": 3}

@@ -19,7 +19,8 @@ from wardgate.measures.encoding import design_matrix
 from wardgate.measures.summaries import Second, nearest_semidefinite
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.errors import Invalid, NotEvaluable
-from wardgate.records.study import Feature, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Study
 
 SITES = ("a", "b", "c")
 

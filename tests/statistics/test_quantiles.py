@@ -13,7 +13,8 @@ from wardgate.measures.grain import grain
 from wardgate.measures.quantiles import Window, even_steps, next_steps, window_of
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.errors import Invalid, NotEvaluable, Refused
-from wardgate.records.study import Feature, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Study
 
 SITES = ("a", "b", "c")
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -18,7 +18,8 @@ from wardgate.measures.grain import grain, outer_steps, step_of, value_of
 from wardgate.measures.suppression import bordered, suppress
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.errors import Invalid, NotEvaluable, Refused, Unsupported
-from wardgate.records.study import Feature, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import Study
 
 SITES = ("a", "b", "c")
 

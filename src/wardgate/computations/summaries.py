@@ -9,8 +9,9 @@ import numpy as np
 from wardgate.computations.computation import Vector
 from wardgate.measures.summaries import span_of_features
 from wardgate.records.errors import Invalid
+from wardgate.records.feature import Feature
 from wardgate.records.messages import SplitName
-from wardgate.records.study import Feature, Study
+from wardgate.records.study import Study
 from wardgate.sums.shape import Shape
 
 MOST_FEATURES = 2_000

@@ -29,7 +29,7 @@ from wardgate.measures.quantiles import even_steps
 from wardgate.privacy.accountant import noise_multiplier_for
 from wardgate.records.claim import ExponentialEvent, GaussianEvent
 from wardgate.records.errors import Invalid, Refused
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 FINE, BINS, SKETCH_BINS = 32, 8, 3
 MOST_CELLS = 4_000

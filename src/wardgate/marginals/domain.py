@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wardgate.measures.encoding import LABEL, labels
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 CELLS = 64
 """Cells of the fine grid over the public range of a number."""

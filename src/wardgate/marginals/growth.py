@@ -39,7 +39,7 @@ from wardgate.marginals.plan import Plan
 from wardgate.marginals.structure import Edges, pair_queries, summed_edges
 from wardgate.marginals.workload import Groups, Query, Workload
 from wardgate.records.errors import Invalid, Refused
-from wardgate.records.study import ClinicalRule
+from wardgate.records.feature import ClinicalRule
 
 LINK_BINS = (4, 16)
 PAIR_BINS = 8

@@ -10,7 +10,7 @@ from wardgate.marginals.estimate import Table, fitted, shrunk
 from wardgate.marginals.links import Links, Noisy, group_of_bin
 from wardgate.marginals.structure import Edges
 from wardgate.marginals.workload import Groups, Query
-from wardgate.records.study import ClinicalRule
+from wardgate.records.feature import ClinicalRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

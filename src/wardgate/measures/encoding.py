@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from wardgate.records.dictionary import LABEL as LABEL
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
-
-LABEL = "label"
+from wardgate.records.feature import Feature
 
 Matrix = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wardgate.measures.encoding import LABEL, labels
 from wardgate.records.canonical import text_of
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 MOST_CUTS = 5_000
 

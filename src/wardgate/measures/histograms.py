@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.records.errors import Invalid, Unsupported
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 Vector = NDArray[np.float64]
 Codes = NDArray[np.int32]

@@ -10,7 +10,7 @@ from wardgate.measures.encoding import LABEL, labels, scaled
 from wardgate.measures.glm import Family
 from wardgate.measures.terms import Term
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 Matrix = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wardgate.measures.encoding import Column
 from wardgate.records.errors import Invalid, NotEvaluable
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 Vector = NDArray[np.float64]
 

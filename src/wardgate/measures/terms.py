@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wardgate.measures.encoding import design_columns, design_matrix, scaled
 from wardgate.measures.splines import DEGREE, MAX_SEGMENTS, basis, roughness
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 Matrix = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from wardgate.measures.histograms import Bins
 from wardgate.measures.logistic import probability
 from wardgate.measures.trees import Splits, Trees
 from wardgate.records.errors import Invalid
+from wardgate.records.feature import Feature
 from wardgate.records.record import Number, Record
-from wardgate.records.study import Feature
 
 Matrix = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from wardgate.measures.logistic import probability
 from wardgate.measures.outcomes import unit_of
 from wardgate.measures.terms import Design, Term, design_of
 from wardgate.records.errors import Invalid
+from wardgate.records.feature import Feature
 from wardgate.records.record import Name, Number, Record
-from wardgate.records.study import Feature
 
 Matrix = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from wardgate.measures.logistic import probability
 from wardgate.measures.terms import Design
 from wardgate.models.linear import Predictor, columns_of, encoded
 from wardgate.records.errors import Invalid
+from wardgate.records.feature import Feature
 from wardgate.records.record import Name, Number, Record
-from wardgate.records.study import Feature
 
 Matrix = NDArray[np.float64]
 

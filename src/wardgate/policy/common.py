@@ -52,6 +52,9 @@ def _fitting(case: Case) -> Judgement:
         "summed": ("dp", "exact"),
         "sited": ("dp", "exact"),
         "record": ("exact",),
+        "model": ("dp", "exact", "none"),
+        "aggregate": ("dp", "exact"),
+        "images": ("dp", "none"),
     }.get(case.evidence.kind, ())
     limit = "claim of kind " + " or ".join(allowed) if allowed else "no claim fits an unknown release"
     if claim.kind not in allowed:

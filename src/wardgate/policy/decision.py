@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from wardgate.policy import answers, common, corpus
+from wardgate.policy import answers, common, copies, membership, realism
 from wardgate.policy.claims import claim_fault
 from wardgate.policy.rule import Case, Judgement, Rule
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.verdict import Evidence, Ruling, Verdict
 
-RULES: tuple[Rule, ...] = (*common.RULES, *corpus.RULES, *answers.RULES)
+RULES: tuple[Rule, ...] = (
+    *common.RULES,
+    *membership.RULES,
+    *copies.RULES,
+    *realism.RULES,
+    *answers.RULES,
+)
 
 
 def decide(

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured
-from wardgate.records.verdict import Evidence, Outcome
+from wardgate.records.verdict import Evidence, Kind, Outcome
 
-Kind = Literal["corpus", "joint-corpus", "summed", "sited", "record"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
-KINDS: tuple[Kind, ...] = ("corpus", "joint-corpus", "summed", "sited", "record")
+CHOICE = "engineering choice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

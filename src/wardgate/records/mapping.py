@@ -10,8 +10,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from wardgate.records.feature import Feature
 from wardgate.records.record import Name, Number, Record
-from wardgate.records.study import Feature, Study
+from wardgate.records.study import Study
 from wardgate.records.yaml_file import Findings, check_schema, read, validate
 
 SCHEMA = "wardgate/mapping/1"

@@ -1,6 +1,8 @@
 """The shape of everything that may cross the wall: frozen, closed, canonical."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -43,6 +45,10 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hexadecimal."""
 
 
+STORED: Mapping[str, bool] = MappingProxyType({"stored": True})
+"""Said to validators while a record is read that `plain` wrote, at whatever version."""
+
+
 class Record(BaseModel):
     """A frozen, closed value. Unknown fields are refused; numbers travel as text."""
 
@@ -68,7 +74,7 @@ class Record(BaseModel):
             Invalid: a field is missing, unknown or of another type. The message names fields, never values.
         """
         try:
-            return cls.model_validate(value)
+            return cls.model_validate(value, context=STORED)
         except ValidationError as error:
             found = "; ".join(
                 f"{'.'.join(str(part) for part in item['loc']) or 'record'}: {item['msg']}" for item in error.errors()

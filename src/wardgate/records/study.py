@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from wardgate.records.dictionary import Dictionary
+from wardgate.records.feature import ClinicalRule, Feature, Relation, Subgroup
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.record import Name, Number, Record
 
@@ -14,59 +16,6 @@ MOST_DROP_OUT = 0.33
 
 RESERVED_SITES = ("hub", "joint", "roster.json", "vectors.bin")
 """Names that a finished run uses for other things."""
-
-
-class Feature(Record):
-    """One input of the model, with what every hospital must deliver for it.
-
-    Attributes:
-        type: `number` and `integer` need `unit` and `range`; `category` needs `values`; `boolean` needs neither.
-        unit: UCUM code of the values in the study; hospitals convert to it.
-        range: Plausible range in `unit`. Values outside are counted, then treated as missing.
-            The range also maps the feature to [-1, 1] (public, so it costs no privacy).
-        values: All categories, the first is the reference.
-        aggregation: How several values inside the window become one.
-        window_hours: Hours relative to the index date, [from, to]; `to` may not pass 0 (no leakage).
-        missing: `allowed` adds a missing indicator; `refused` drops persons without the value.
-        codes: Terminology codes, e.g. {"loinc": "8480-6"}.
-        quasi_identifier: Known to outsiders, so rare combinations of it are guarded.
-    """
-
-    name: Name
-    type: Literal["number", "integer", "category", "boolean"]
-    meaning: str = ""
-    unit: str | None = None
-    range: tuple[Number, Number] | None = None
-    values: tuple[str, ...] | None = None
-    aggregation: Literal["last", "first", "mean", "min", "max", "count", "any"] = "last"
-    window_hours: tuple[int, int] = (-24, 0)
-    missing: Literal["allowed", "refused"] = "allowed"
-    codes: dict[str, str] = Field(default_factory=dict)
-    quasi_identifier: bool = False
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.type in ("number", "integer"):
-            if self.unit is None or self.range is None:
-                raise ValueError(f"a {self.type} feature needs 'unit' (UCUM) and 'range'")
-            if self.values is not None:
-                raise ValueError(f"a {self.type} feature has no 'values'")
-            if not self.range[0] < self.range[1]:
-                raise ValueError(f"expected range [low, high] with low < high, found {list(self.range)}")
-        else:
-            if self.unit is not None or self.range is not None:
-                raise ValueError(f"a {self.type} feature has no 'unit' and no 'range'")
-            if self.type == "category" and (self.values is None or len(set(self.values)) < 2):
-                raise ValueError("a category feature needs 'values' with at least two different entries")
-            if self.type == "boolean" and self.values is not None:
-                raise ValueError("a boolean feature has no 'values'")
-        if self.values is not None and len(set(self.values)) != len(self.values):
-            raise ValueError("'values' names a category twice")
-        if self.window_hours[0] > self.window_hours[1]:
-            raise ValueError(f"expected window_hours [from, to] with from <= to, found {list(self.window_hours)}")
-        if self.window_hours[1] > 0:
-            raise ValueError("window_hours ends after the index date: the feature would see the future")
-        return self
 
 
 class Requirement(Record):
@@ -106,13 +55,6 @@ class Label(Record):
         return self
 
 
-class Subgroup(Record):
-    """Groups in which the model is judged apart: the categories of a feature, or bands of a number cut at `cuts`."""
-
-    feature: Name
-    cuts: tuple[Number, ...] = ()
-
-
 class Splits(Record):
     """Shares of persons, committed before any fit."""
 
@@ -149,20 +91,6 @@ class Acceptance(Record):
     slope: tuple[Number, Number] = (0.8, 1.25)
     subgroup_gap_max: Number = 0.15
     locked_test_opens: int = 1
-
-
-class ClinicalRule(Record):
-    """A relation that no real patient breaks: `left op right`, right being a feature or a number.
-
-    `when` limits the rule to rows where a feature has one of the given values.
-    """
-
-    name: Name
-    left: Name
-    op: Literal["<", "<=", ">", ">=", "==", "!="]
-    right: str
-    when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    source: str = ""
 
 
 class Generator(Record):
@@ -221,6 +149,7 @@ class Study(Record):
     Attributes:
         drop_out: Share of the sites that may vanish from a secure sum at any moment; absent, all must answer.
         analyses: Federated computations that hospitals answer beside the chain's own.
+        relations, joint, sensitive: What the gate asks of a corpus beside its rules; see `records.dictionary`.
     """
 
     schema_: Literal["wardgate/study/1"] = Field(alias="schema")
@@ -237,6 +166,9 @@ class Study(Record):
     model: Model = Field(default_factory=Model)
     generator: Generator = Field(default_factory=Generator)
     rules: tuple[ClinicalRule, ...] = ()
+    relations: tuple[Relation, ...] | None = None
+    joint: tuple[tuple[Name, ...], ...] | None = None
+    sensitive: tuple[Name, ...] | None = None
     acceptance: Acceptance
     gate: GatePolicy = Field(default_factory=GatePolicy)
     budget: Budget = Field(default_factory=Budget)
@@ -288,6 +220,21 @@ class Study(Record):
     def analyses(self) -> tuple[str, ...]:
         """Federated computations that hospitals answer beside the chain's own; none unless the study lists them."""
         return self.analyses_ or ()
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """What the gate has to know of a cohort's table."""
+        return Dictionary(
+            schema="wardgate/dictionary/1",
+            features=self.features,
+            label=self.label.name,
+            subgroups=self.subgroups,
+            rules=self.rules,
+            relations=self.relations or (),
+            joint=self.joint or (),
+            sensitive=self.sensitive,
+            ridge=self.model.ridge,
+        )
 
     def feature(self, name: str) -> Feature:
         """Return the feature called `name`."""

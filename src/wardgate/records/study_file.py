@@ -5,7 +5,8 @@ from typing import Any
 
 from wardgate.records.canonical import number_of, text_of
 from wardgate.records.errors import Invalid
-from wardgate.records.study import SCHEMA, Feature, Study
+from wardgate.records.feature import Feature
+from wardgate.records.study import SCHEMA, Study
 from wardgate.records.yaml_file import Finding, Findings, Parsed, check_schema, read, validate
 
 RESERVED = ("person", "link", "label")

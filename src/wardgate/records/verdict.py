@@ -6,7 +6,11 @@ from wardgate.records.claim import Claim
 from wardgate.records.measured import Measured
 from wardgate.records.record import Digest, Number, Record
 
-Outcome = Literal["pass", "fail", "not_evaluable", "covered_by_dp"]
+Outcome = Literal["pass", "fail", "not_evaluable", "covered_by_dp", "waived"]
+
+
+Kind = Literal["corpus", "joint-corpus", "summed", "sited", "record", "model", "aggregate", "images"]
+"""What may want to leave."""
 
 
 class Evidence(Record):
@@ -14,7 +18,8 @@ class Evidence(Record):
 
     Attributes:
         kind: What wants to leave: `corpus`, `joint-corpus`, `summed`, `sited` (figures of one site),
-            or `record` (keys, bands, checks and reasons).
+            `record` (keys, bands, checks and reasons), `model`, `aggregate` (a table of counts, sums or means)
+            or `images`.
         persons_train: Training persons in a band, e.g. `1000-1999`.
         attempt: 1 for the first candidate of this protocol version.
         claim: What protects people by design.
@@ -23,7 +28,7 @@ class Evidence(Record):
         absent: Measures that could not be taken, with the reason.
     """
 
-    kind: Literal["corpus", "joint-corpus", "summed", "sited", "record"]
+    kind: Kind
     persons_train: str
     attempt: int
     claim: Claim
@@ -64,10 +69,11 @@ class Ruling(Record):
 class Verdict(Record):
     """The decision of a policy on one piece of evidence. All rulings are here, also those that passed.
 
-    `outcome` is `fail` if any ruling failed, else `not_evaluable` if any ruling is so, else `pass`.
+    `outcome` is `fail` if any ruling failed, else `not_evaluable` if any ruling is so, else `pass_with_exceptions` if
+    two persons waived a ruling, else `pass`.
     """
 
-    outcome: Literal["pass", "fail", "not_evaluable"]
+    outcome: Literal["pass", "pass_with_exceptions", "fail", "not_evaluable"]
     rulings: tuple[Ruling, ...]
     policy_sha256: Digest
     evidence_sha256: Digest

@@ -12,8 +12,9 @@ from wardgate.measures.quantiles import Window, next_steps, window_of
 from wardgate.privacy.accountant import noise_multiplier_for
 from wardgate.records.claim import GaussianEvent
 from wardgate.records.errors import Invalid, NotEvaluable
+from wardgate.records.feature import Feature
 from wardgate.records.messages import SplitName
-from wardgate.records.study import Feature, Study
+from wardgate.records.study import Study
 
 CELLS = 32
 """Parts into which a window is cut at most."""

@@ -59,7 +59,7 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
             tuning=tuning.table,
             holdout=holdout.table,
             candidate=table,
-            study=study,
+            dictionary=study.dictionary,
             policy=study.gate,
             attempt=attempt,
             rng=bench.rng(f"gate/{attempt}"),

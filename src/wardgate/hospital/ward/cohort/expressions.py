@@ -13,8 +13,9 @@ import ibis
 from wardgate.hospital.ward.cohort.units import Linear, conversion
 from wardgate.hospital.ward.source.files import ROW, VIEW
 from wardgate.records.errors import Invalid
+from wardgate.records.feature import Feature
 from wardgate.records.mapping import FieldSource, LabelSource, Mapping, bounds
-from wardgate.records.study import Feature, Requirement, Study
+from wardgate.records.study import Requirement, Study
 
 Expression = Any
 """An Ibis value; Ibis ships no types that a checker could use."""

@@ -6,8 +6,9 @@ from typing import Literal
 
 from wardgate.hospital.ward.cohort.units import Linear, candidates
 from wardgate.records.bands import band
+from wardgate.records.feature import Feature
 from wardgate.records.results import Requirement
-from wardgate.records.study import Feature, Study
+from wardgate.records.study import Study
 
 MOSTLY = 0.20
 """From this share on, values outside the range or without meaning are an error of the mapping, not of patients."""

@@ -7,7 +7,7 @@ Reference: The Unified Code for Units of Measure, ucum.org.
 import re
 from dataclasses import dataclass
 
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from wardgate.marginals.sampling import Where, keep_rules
 from wardgate.measures.encoding import LABEL, labels
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid
-from wardgate.records.study import ClinicalRule, Feature, Study
+from wardgate.records.feature import ClinicalRule, Feature
+from wardgate.records.study import Study
 
 Matrix = NDArray[np.float64]
 

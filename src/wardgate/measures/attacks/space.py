@@ -12,14 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from wardgate.measures.encoding import LABEL
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Feature
+from wardgate.records.feature import Feature
 
 Points = NDArray[np.float32]
-
-OUTCOME = Feature(name=LABEL, type="boolean", missing="refused")
-"""The label is a column like any other for whoever knows a patient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +40,7 @@ def spaces(features: Sequence[Feature], real: pl.DataFrame, synthetic: pl.DataFr
     records with every value shifted or stretched lies on top of them.
 
     Args:
-        features: The study's features.
+        features: All columns, the outcome among them.
         real: Members, non-members and reference persons together. Everything that is estimated here (middle,
             spread, ranks) treats them alike, so the encoding tells nothing about who is a member.
         synthetic: The candidate.
@@ -54,7 +50,7 @@ def spaces(features: Sequence[Feature], real: pl.DataFrame, synthetic: pl.DataFr
     """
     scaled_real, scaled_new = _Parts(), _Parts()
     ranked_real, ranked_new = _Parts(), _Parts()
-    for feature in (*features, OUTCOME):
+    for feature in features:
         if feature.type in ("number", "integer"):
             old, new = numbers(feature, real), numbers(feature, synthetic)
             middle, spread = _middle(old)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wardgate.measures import membership
-from wardgate.measures.nearest import nearest
+from wardgate.measures.attacks import membership
+from wardgate.measures.attacks.nearest import nearest
 from wardgate.records.errors import Invalid
 
 

@@ -13,10 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from wardgate.measures.space import OUTCOME, codes, numbers
+from wardgate.measures.attacks.space import codes, numbers
 from wardgate.records.errors import Invalid
+from wardgate.records.feature import Feature
 from wardgate.records.measured import Measured
-from wardgate.records.study import Feature, Subgroup
 
 Flags = NDArray[np.bool_]
 Distances = NDArray[np.float32]
@@ -87,7 +87,7 @@ def exact_matches(features: Sequence[Feature], real: pl.DataFrame, synthetic: pl
         synthetic: The candidate.
         member: Which persons were used for training, shape (n,).
     """
-    parts = [_values(feature, real, synthetic) for feature in (*features, OUTCOME)]
+    parts = [_values(feature, real, synthetic) for feature in features]
     found, _ = _reproduced(parts, real.height)
     return excess(found, member)
 
@@ -135,16 +135,6 @@ def rare_combinations(
     found, held_by = _reproduced(parts, real.height)
     rare = held_by <= RARE
     return excess(found[rare], member[rare]), int(rare.sum())
-
-
-def quasi_identifiers(features: Sequence[Feature], subgroups: Sequence[Subgroup]) -> tuple[Feature, ...]:
-    """Return the features that outsiders know: those the study marks, else those of its subgroups, else categories."""
-    marked = tuple(feature for feature in features if feature.quasi_identifier)
-    if marked:
-        return marked
-    names = {subgroup.feature for subgroup in subgroups}
-    grouped = tuple(feature for feature in features if feature.name in names)
-    return grouped or tuple(feature for feature in features if feature.type in ("category", "boolean"))
 
 
 def _values(feature: Feature, real: pl.DataFrame, synthetic: pl.DataFrame) -> Indices:

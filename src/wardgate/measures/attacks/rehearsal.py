@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.measures import copies, membership
+from wardgate.measures.attacks import copies, membership
+from wardgate.measures.attacks.nearest import Neighbours, nearest
+from wardgate.measures.attacks.space import Points
 from wardgate.measures.intervals import clopper_pearson
-from wardgate.measures.nearest import Neighbours, nearest
-from wardgate.measures.space import Points
 from wardgate.records.measured import Measured
 
 SLACK = 12

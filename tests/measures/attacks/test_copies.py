@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from wardgate.measures import copies
-from wardgate.records.study import Feature, Subgroup
+from wardgate.measures.attacks import copies
+from wardgate.records.feature import Feature, Subgroup
 
 FEATURES = (
     Feature(name="age", type="integer", unit="a", range=(0, 100), quasi_identifier=True),

@@ -1,12 +1,9 @@
-"""Rules for synthetic corpora: membership attacks, copies, realism."""
+"""Rules for synthetic corpora: can a patient who was used be told from one who was not?"""
 
 from collections.abc import Callable
 
-from wardgate.policy.rule import Case, Judge, Judgement, Kind, Rule, bounded, missing, probable, sound
+from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded, missing, probable, sound
 from wardgate.records.gate_policy import GatePolicy, Tier
-
-CHOICE = "engineering choice"
-JOINT_OPTIONAL: tuple[Kind, ...] = ("joint-corpus",)
 
 
 def tier_of(policy: GatePolicy, *, members: int, non_members: int) -> Tier | None:
@@ -172,85 +169,5 @@ RULES: tuple[Rule, ...] = (
         meaning="A test that would not notice copied patients says nothing by staying silent.",
         source=CHOICE,
         judge=_rehearsal,
-    ),
-    Rule(
-        name="copies.near",
-        kinds=("corpus", "joint-corpus"),
-        tests="Veto: among the rows nearest to any patient, is the nearest one suspiciously often a training patient?",
-        attacker="The corpus and one patient's whole record.",
-        meaning="A small value says that rows lie closer to the patients used than to patients never seen. "
-        "Passing proves nothing.",
-        source=CHOICE,
-        judge=probable("copies.near", lambda policy: policy.proximity.near_copy_level),
-    ),
-    Rule(
-        name="copies.exact",
-        kinds=("corpus", "joint-corpus"),
-        tests="Veto: are whole records reproduced more often for training patients than for patients never seen?",
-        attacker="The corpus and one patient's whole record.",
-        meaning="Identical rows happen by chance among common patients; more of them than chance are copies.",
-        source=CHOICE,
-        judge=probable("copies.exact", lambda policy: policy.proximity.exact_match_level),
-    ),
-    Rule(
-        name="copies.reused_values",
-        kinds=("corpus", "joint-corpus"),
-        tests="Veto: numbers that one person alone has: do the training patients' turn up more often than others'?",
-        attacker="The corpus and one laboratory value of a patient.",
-        meaning="A value that only one patient has can name that patient, even when the rest of the row is invented.",
-        source=CHOICE,
-        judge=probable("copies.reused_values", lambda policy: policy.proximity.reused_values_level),
-    ),
-    Rule(
-        name="copies.rare_combinations",
-        kinds=("corpus", "joint-corpus"),
-        tests="Veto: combinations of outwardly known traits held by 1 to 10 persons: are the training patients' "
-        "reproduced more often than others'?",
-        attacker="The corpus and what a neighbour knows: age, sex, region.",
-        meaning="A reproduced rare combination tells that somebody like this was a patient here.",
-        source="1 to 10 persons: CMS cell-size policy (2024); level: " + CHOICE,
-        judge=probable("copies.rare_combinations", lambda policy: policy.proximity.rare_combinations_level),
-    ),
-    Rule(
-        name="realism.marginal_error",
-        kinds=("corpus", "joint-corpus"),
-        tests="Mean distance (total variation) between real and synthetic columns, missing values included.",
-        attacker="Nothing; this is about use, not privacy.",
-        meaning="At 0.15, fifteen in a hundred values would have to change to match reality.",
-        source=CHOICE,
-        judge=bounded(
-            "realism.marginal_error", most=lambda policy: policy.realism.marginal_error_max, optional=JOINT_OPTIONAL
-        ),
-    ),
-    Rule(
-        name="realism.pairwise_error",
-        kinds=("corpus", "joint-corpus"),
-        tests="The same over all pairs of columns.",
-        attacker="Nothing; this is about use, not privacy.",
-        meaning="Low values say that findings which go together in patients go together in the corpus.",
-        source=CHOICE,
-        judge=bounded(
-            "realism.pairwise_error", most=lambda policy: policy.realism.pairwise_error_max, optional=JOINT_OPTIONAL
-        ),
-    ),
-    Rule(
-        name="realism.clinical_rules",
-        kinds=("corpus", "joint-corpus"),
-        tests="Share of rows that break none of the study's clinical rules.",
-        attacker="Nothing; this is about use, not privacy.",
-        meaning="Rows that no real patient could be teach a model nonsense.",
-        source=CHOICE,
-        judge=bounded(
-            "realism.clinical_rules", least=lambda policy: policy.realism.clinical_rules_min, optional=JOINT_OPTIONAL
-        ),
-    ),
-    Rule(
-        name="realism.tstr_loss",
-        kinds=("corpus", "joint-corpus"),
-        tests="AUROC lost on patients never seen by a model trained on the corpus instead of on the training patients.",
-        attacker="Nothing; this is about use, not privacy.",
-        meaning="At 0.08 a model learned from the corpus ranks 8 pairs in 100 worse than one learned from patients.",
-        source=CHOICE,
-        judge=bounded("realism.tstr_loss", most=lambda policy: policy.realism.tstr_loss_max, optional=JOINT_OPTIONAL),
     ),
 )

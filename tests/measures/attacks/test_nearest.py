@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wardgate.measures import nearest as module
-from wardgate.measures.nearest import nearest
+from wardgate.measures.attacks import nearest as module
+from wardgate.measures.attacks.nearest import nearest
 from wardgate.records.errors import Invalid
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.measures.space import Points
+from wardgate.measures.attacks.space import Points
 from wardgate.records.errors import Invalid
 
 try:

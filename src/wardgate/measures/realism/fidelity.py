@@ -10,13 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.measures import logistic
-from wardgate.measures.copies import binned
+from wardgate.measures.attacks.copies import binned
+from wardgate.measures.attacks.space import codes, numbers
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.measures.intervals import bootstrap_deviation, clopper_pearson, delong_difference, normal
-from wardgate.measures.space import OUTCOME, codes, numbers
 from wardgate.records.errors import Invalid
+from wardgate.records.feature import ClinicalRule, Feature
 from wardgate.records.measured import Measured
-from wardgate.records.study import ClinicalRule, Feature
 
 Indices = NDArray[np.int64]
 Vector = NDArray[np.float64]
@@ -81,7 +81,7 @@ def _indicators(
 ) -> tuple[NDArray[np.float32], list[slice]]:
     """Every column as indicators, missing among them, shape (n, all values), and where each column stands."""
     parts, blocks, start = [], [], 0
-    for feature in (*features, OUTCOME):
+    for feature in features:
         if feature.type in ("number", "integer"):
             place, width = binned(feature, table, bins=bins), bins + 1
         else:

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from wardgate.measures import fidelity
+from wardgate.measures.realism import fidelity
 from wardgate.records.errors import Invalid
-from wardgate.records.study import ClinicalRule, Feature
+from wardgate.records.feature import ClinicalRule, Feature
 
 FEATURES = (
     Feature(name="sbp", type="number", unit="mm[Hg]", range=(40, 240)),

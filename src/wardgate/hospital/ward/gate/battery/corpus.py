@@ -1,0 +1,70 @@
+"""Everything that is measured on a candidate corpus. Each part says what it found, or why it could not look."""
+
+import numpy as np
+import polars as pl
+
+from wardgate.hospital.ward.gate.battery import copying, membership, realism
+from wardgate.hospital.ward.gate.battery.sample import LEAST, draw
+from wardgate.hospital.ward.gate.battery.tables import checked
+from wardgate.measures.disclosure import shown
+from wardgate.records.dictionary import Dictionary
+from wardgate.records.gate_policy import GatePolicy
+from wardgate.records.measured import Measured
+from wardgate.records.verdict import Absent
+
+NAMES = (*membership.NAMES, *copying.NAMES, *realism.NAMES)
+
+
+def measure(
+    *,
+    train: pl.DataFrame,
+    tuning: pl.DataFrame,
+    holdout: pl.DataFrame,
+    candidate: pl.DataFrame,
+    dictionary: Dictionary,
+    policy: GatePolicy,
+    attempt: int,
+    rng: np.random.Generator,
+) -> tuple[tuple[Measured, ...], tuple[Absent, ...]]:
+    """Take every measure that the rules for a corpus read.
+
+    Args:
+        train: Real persons whom the generator saw, one row each, in the table form of `measures.encoding`.
+        tuning: Real persons used for nothing here but as reference.
+        holdout: Real persons whom the generator never saw, neither fitted nor chosen on.
+        candidate: The synthetic rows that want to leave, with the same columns.
+        dictionary: What the columns mean.
+        policy: Levels, tiers, rehearsal.
+        attempt: 1 for the first candidate; intervals widen and p-values must be higher with each further one.
+        rng: Subsampling, relabelling and rehearsal; it protects nobody.
+
+    Returns:
+        The measures and, by name with a reason, those that could not be taken. Values are rounded to three
+        significant digits, intervals outwards, sample sizes down to fifties; nothing stands for one record.
+
+    Raises:
+        Invalid: a table lacks a column, holds an unknown category, or the candidate is empty.
+    """
+    tables = checked(
+        train=train,
+        tuning=tuning,
+        holdout=holdout,
+        candidate=candidate,
+        dictionary=dictionary,
+        policy=policy,
+        attempt=attempt,
+        rng=rng,
+    )
+    sample = draw(tables)
+    found: list[Measured | Absent] = []
+    if sample is None:
+        reason = f"fewer than {LEAST} training or holdout persons"
+        found += [Absent(name=name, reason=reason) for name in (*membership.NAMES, *copying.NAMES)]
+    else:
+        found += copying.measures(tables, sample)
+        found += membership.measures(tables, sample)
+    found += realism.measures(tables)
+    return (
+        tuple(shown(part) for part in found if isinstance(part, Measured)),
+        tuple(part for part in found if isinstance(part, Absent)),
+    )

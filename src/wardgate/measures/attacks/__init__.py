@@ -1,0 +1,1 @@
+"""What an attacker can learn of patients from what left: distances, scores and their nulls."""
