@@ -6,6 +6,7 @@ from wardgate.hospital.ward.gate.battery.sample import LEAST
 from wardgate.hospital.ward.gate.battery.tables import Tables
 from wardgate.measures.disclosure import coarse
 from wardgate.measures.realism import fidelity
+from wardgate.measures.realism.rules import clinical_rules
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent
 
@@ -23,7 +24,7 @@ def measures(tables: Tables) -> Iterator[Measured | Absent]:
 
 def _taken(tables: Tables) -> Iterator[Measured]:
     dictionary, candidate, holdout, level = tables.dictionary, tables.candidate, tables.holdout, tables.level
-    yield fidelity.clinical_rules(dictionary.rules, dictionary.features, candidate, level=level)
+    yield clinical_rules(dictionary.rules, dictionary.features, candidate, level=level)
     if holdout.height < LEAST:
         return
     yield fidelity.marginal_error(tables.columns, holdout, candidate, level=level, rng=tables.rng)
