@@ -8,6 +8,7 @@ import pytest
 
 from wardgate.measures.intervals import two_sided
 from wardgate.policy import RULES, decide, explain
+from wardgate.policy.limits import LIMITS
 from wardgate.privacy.accountant import dp_claim
 from wardgate.records.claim import Claim, GaussianEvent
 from wardgate.records.errors import Invalid, Refused
@@ -406,11 +407,33 @@ def test_every_rule_explains_itself() -> None:
 
 
 def test_every_rule_and_setting_is_documented(root: Path) -> None:
-    page = (root / "docs/gate.md").read_text()
+    pages = (root / "docs/gate.md", *sorted((root / "docs/gate").glob("*.md")))
+    page = "\n".join(path.read_text() for path in pages)
     assert [rule.name for rule in RULES if f"`{rule.name}`" not in page] == []
     settings = {name.split(".")[-1] for name in re.findall(r"`([\w.*]+)`", page)}
-    for part in (POLICY.small_cells, POLICY.membership, POLICY.dp):
-        assert set(type(part).model_fields) - settings == set()
+    assert {name.split(".")[-1] for name in LIMITS} - settings == set()
     for tier in POLICY.membership.tiers:
         row = next(line for line in page.splitlines() if line.startswith(f"| {tier.members:,} / {tier.non_members:,}"))
         assert f"| {tier.tpr_at_1_percent:g} | {tier.tpr_at_0_1_percent or 'none'} |" in row
+
+
+def test_two_persons_may_waive_what_could_not_be_evaluated_and_it_stays_visible() -> None:
+    evidence = corpus(absent=("membership.rehearsal",))
+    assert decide(evidence, POLICY).outcome == "not_evaluable"
+    verdict = decide(evidence, POLICY, waived={"membership.rehearsal"})
+    assert verdict.outcome == "pass_with_exceptions"
+    assert outcome_of(verdict, "membership.rehearsal") == "waived"
+
+
+def test_use_may_be_waived_but_never_a_failed_rule_of_privacy() -> None:
+    useless = corpus(value("realism.tstr_loss", 0.2, 0.1, 0.3))
+    assert decide(useless, POLICY, waived={"realism.tstr_loss"}).outcome == "pass_with_exceptions"
+    leaking = corpus(value("copies.near", 1e-9))
+    with pytest.raises(Refused, match="copies.near failed"):
+        decide(leaking, POLICY, waived={"copies.near"})
+
+
+def test_a_waiver_of_nothing_is_refused_and_one_of_a_pass_changes_nothing() -> None:
+    with pytest.raises(Refused, match="no such rule spoke"):
+        decide(corpus(), POLICY, waived={"membership.luck"})
+    assert decide(corpus(), POLICY, waived={"copies.near"}) == decide(corpus(), POLICY)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from wardgate.records import policy_file
 from wardgate.records.canonical import number_of, text_of
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
@@ -27,6 +28,9 @@ def parse(text: str, *, name: str) -> Study:
     """
     parsed = read(text, name=name, what="a study")
     check_schema(parsed, (SCHEMA,))
+    blank = list(policy_file.empty(parsed, parsed.data.get("gate"), ("gate",))) if "gate" in parsed.data else []
+    if blank:
+        raise Findings(blank)
     study = validate(parsed, Study)
     findings = list(_findings(parsed, study))
     if findings:
