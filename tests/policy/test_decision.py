@@ -429,7 +429,7 @@ def test_use_may_be_waived_but_never_a_failed_rule_of_privacy() -> None:
     useless = corpus(value("realism.tstr_loss", 0.2, 0.1, 0.3))
     assert decide(useless, POLICY, waived={"realism.tstr_loss"}).outcome == "pass_with_exceptions"
     leaking = corpus(value("copies.near", 1e-9))
-    with pytest.raises(Refused, match="copies.near failed"):
+    with pytest.raises(Refused, match=r"copies\.near failed"):
         decide(leaking, POLICY, waived={"copies.near"})
 
 

@@ -33,15 +33,7 @@ _ANEW: dict[str, str] = {
     "images": "fit anew with less capacity, earlier stopping or noise",
 }
 
-FINAL = (
-    "evidence.kind",
-    "evidence.numbers",
-    "attempts",
-    "claim.sound",
-    "claim.kind",
-    "claim.cumulative",
-    "claim.delta",
-)
+FINAL = ("evidence.", "attempts", "claim.")
 """Rules after whose failure nothing helps but other evidence."""
 
 
@@ -65,7 +57,7 @@ def _about(ruling: Ruling, left: int, policy: GatePolicy) -> list[Remedy]:
     def remedy(way: Way, words: str) -> Remedy:
         return Remedy(rule=ruling.rule, way=way, words=words)
 
-    if ruling.rule in FINAL:
+    if ruling.rule.startswith(FINAL):
         return [remedy("refuse", ruling.reason or f"outside {ruling.limit}")]
     if ruling.outcome == "not_evaluable":
         found = [remedy("regenerate", "with noise whose cumulative epsilon the policy accepts, attacks are replaced")]
