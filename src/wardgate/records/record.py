@@ -38,7 +38,9 @@ AnyNumber = Annotated[float, BeforeValidator(_number), PlainSerializer(text_of, 
 Number = Annotated[AnyNumber, AfterValidator(_finite)]
 """A finite double that travels as text."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,79}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,79}$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 """A name that is safe in a path, a log and a page."""
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
