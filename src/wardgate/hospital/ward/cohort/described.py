@@ -96,8 +96,9 @@ def infer(
     """
     headers = {path: columns_of(path) for path in paths}
     first = headers[paths[0]]
+    unseen = {person, period} if time is None else {period}  # a synthetic row need not be anybody's
     for path, header in headers.items():
-        differing = sorted(set(header) ^ set(first))
+        differing = sorted((set(header) ^ set(first)) - unseen)
         if differing:
             raise Invalid(
                 f"{path.name} and {paths[0].name} differ in columns ({_few(differing)}); the tables must have the same"
@@ -215,10 +216,13 @@ def read(path: Path, dictionary: Dictionary) -> pl.DataFrame:
     Raises:
         Invalid: the file lacks a column, or a column holds something else than the dictionary says.
     """
+    here = columns_of(path)
     special = [name for name in (dictionary.person, dictionary.time, dictionary.period) if name is not None]
+    if dictionary.time is None:  # a synthetic row need not be anybody's
+        special = [name for name in special if name in here]
     label = [dictionary.label] if dictionary.label is not None else []
     names = [feature.name for feature in dictionary.features]
-    lacking = sorted({*names, *special, *label} - set(columns_of(path)))
+    lacking = sorted({*names, *special, *label} - set(here))
     if lacking:
         raise Invalid(f"{path.name} lacks {_few(lacking)}; every table needs all columns of the dictionary")
     parts = [f"{_typed(feature)} AS {_quoted(feature.name)}" for feature in dictionary.features]
@@ -242,7 +246,7 @@ def read(path: Path, dictionary: Dictionary) -> pl.DataFrame:
     table = pl.concat(batches)
     if label:
         table = table.with_columns(pl.col(LABEL).cast(pl.Int8))
-    if dictionary.person is not None and table[dictionary.person].null_count():
+    if dictionary.person in special and table[dictionary.person].null_count():
         raise Invalid(f"{path.name} has rows without a person in '{dictionary.person}'")
     return table
 

@@ -1,0 +1,252 @@
+"""`wardgate gate`: judge what wants to leave, explain a rule, write and check a policy."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardgate.federation.gate import Columns, Judged, Trial, inferred, judge
+from wardgate.hub.commons.durable import write_whole
+from wardgate.papers import policy_text
+from wardgate.papers.verdict_text import verdict_text
+from wardgate.policy import RULES, weaker_than
+from wardgate.policy import explain as explained
+from wardgate.policy.limits import limits_of
+from wardgate.records import dictionary_file, policy_file
+from wardgate.records.claim import Claim
+from wardgate.records.dictionary import Dictionary
+from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable, Refused
+from wardgate.records.gate_policy import GatePolicy, Profile
+from wardgate.records.restriction import Restriction, coarsening, dropping, leaving_out
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+policy = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(policy, name="policy", help="Write, show and check a gate policy.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
+PolicyFile = Annotated[Path, typer.Argument(help="The policy (YAML).", show_default=False)]
+Real = Annotated[Path, typer.Option(help="Real persons whom the generator saw (CSV or Parquet).")]
+Holdout = Annotated[Path, typer.Option(help="Real persons whom it never saw; the control.")]
+Synthetic = Annotated[Path, typer.Option(help="The candidate.")]
+Label = Annotated[str | None, typer.Option(help="Column of the outcome, 0 or 1.")]
+Person = Annotated[str | None, typer.Option(help="Column that says whose a row is.")]
+Time = Annotated[str | None, typer.Option(help="Column of hours since the index date; the tables are timelines.")]
+Period = Annotated[str | None, typer.Option(help="Column of the calendar period; looked at, never released.")]
+Known = Annotated[list[str] | None, typer.Option(help="A column that outsiders know. May be repeated.")]
+Sensitive = Annotated[list[str] | None, typer.Option(help="A column that must not be inferred. May be repeated.")]
+
+
+@app.command("check")
+def check(
+    real: Real,
+    holdout: Holdout,
+    synthetic: Synthetic,
+    policy_path: Annotated[Path, typer.Option("--policy", help="The gate's policy; see 'gate policy init'.")],
+    floor: Annotated[Path | None, typer.Option(help="The consortium's policy, which may only be tightened.")] = None,
+    tuning: Annotated[Path | None, typer.Option(help="Further real persons, for reference only.")] = None,
+    dictionary: Annotated[Path | None, typer.Option(help="Data dictionary; else it is inferred.")] = None,
+    label: Label = None,
+    person: Person = None,
+    time: Time = None,
+    period: Period = None,
+    known: Known = None,
+    sensitive: Sensitive = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Hold a column back. May be repeated.")] = None,
+    coarsen: Annotated[
+        list[str] | None, typer.Option(help="COLUMN=STEP, or COLUMN=VALUE+VALUE to join. May be repeated.")
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="COLUMN=VALUE: leave this subgroup out.")] = None,
+    claim: Annotated[
+        Path | None, typer.Option(help="Privacy claim of the generator (JSON); else none is made.")
+    ] = None,
+    record: Annotated[Path, typer.Option(help="Folder of the gate's book of attempts.")] = Path("gate-record"),
+    html: Annotated[Path | None, typer.Option(help="Write a report for people.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="After a pass, write the candidate as it was judged (Parquet).")
+    ] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Judge a synthetic table against the real tables it was made from. Nothing of one person comes out."""
+    trial = Trial(
+        real=real,
+        holdout=holdout,
+        synthetic=synthetic,
+        tuning=tuning,
+        dictionary=None if dictionary is None else _dictionary(dictionary),
+        columns=_columns(label, person, time, period, known, sensitive),
+        policy=_policy(policy_path),
+        floor=None if floor is None else _policy(floor),
+        claim=Claim(kind="none") if claim is None else Claim.from_plain(_json(claim)),
+        restrictions=_restrictions(drop, coarsen, without),
+        record=record,
+        on=datetime.date.today().isoformat(),
+    )
+    judged = judge(trial)
+    _tell(judged, trial, html=html, out=out, json_output=json_output)
+
+
+def _tell(judged: Judged, trial: Trial, *, html: Path | None, out: Path | None, json_output: bool) -> None:
+    held_back = [one.words for one in judged.restrictions]
+    if json_output:
+        plain = {
+            "evidence": judged.evidence.plain(),
+            "verdict": judged.verdict.plain(),
+            "heldBack": held_back,
+            "remedies": [{"rule": one.rule, "way": one.way, "words": one.words} for one in judged.remedies],
+        }
+        typer.echo(json.dumps(plain, indent=2))
+    else:
+        typer.echo(verdict_text(judged.evidence, judged.verdict, judged.remedies, held_back=held_back))
+    rules = [ruling.rule for ruling in judged.verdict.rulings if ruling.outcome in ("fail", "not_evaluable")]
+    if judged.verdict.outcome == "fail":
+        raise CheckFailed(f"the gate does not let this corpus out: {', '.join(rules)}")
+    if judged.verdict.outcome == "not_evaluable":
+        raise NotEvaluable(f"the gate cannot tell, so the corpus stays inside: {', '.join(rules)}")
+    if out is not None and judged.corpus is not None:
+        write_whole(out, judged.corpus)
+
+
+@app.command("dictionary")
+def dictionary_(
+    tables: Annotated[list[Path], typer.Argument(help="Tables with the same columns.", show_default=False)],
+    label: Label = None,
+    person: Person = None,
+    time: Time = None,
+    period: Period = None,
+    known: Known = None,
+    sensitive: Sensitive = None,
+) -> None:
+    """Print the data dictionary that the gate would infer, to be reviewed and given with --dictionary."""
+    columns = _columns(label, person, time, period, known, sensitive)
+    typer.echo(dictionary_file.text_of(inferred(tables, columns)), nl=False)
+
+
+@app.command("explain")
+def explain(
+    rule: Annotated[str | None, typer.Argument(help="A rule; without it all are listed.", show_default=False)] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Say what a rule tests, what an attacker would know, and what its number means for one patient."""
+    if rule is not None:
+        words = explained(rule)
+        typer.echo(json.dumps({"rule": rule, "words": words}, indent=2) if json_output else words)
+        return
+    if json_output:
+        rows = [{"rule": one.name, "kinds": list(one.kinds), "words": explained(one.name)} for one in RULES]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for one in RULES:
+        typer.echo(f"{one.name:<32} {one.tests}")
+
+
+@policy.command("init")
+def policy_init(
+    file: PolicyFile,
+    profile: Annotated[str, typer.Option(help="public-open, commons-controlled or internal-only.")] = (
+        "commons-controlled"
+    ),
+) -> None:
+    """Write a commented policy to start from."""
+    if file.exists():
+        raise Invalid(f"{file} exists; choose another name, or remove it")
+    profiles: dict[str, Profile] = {
+        "public-open": "public-open",
+        "commons-controlled": "commons-controlled",
+        "internal-only": "internal-only",
+    }
+    if profile not in profiles:
+        raise Invalid(f"found profile '{profile}', expected one of {', '.join(profiles)}")
+    write_whole(file, policy_text.template(profiles[profile]).encode())
+    typer.echo(f"Wrote {file}. Tighten it, then: wardgate gate policy check {file} --floor FLOOR")
+
+
+@policy.command("show")
+def policy_show(file: PolicyFile, json_output: AsJson = False) -> None:
+    """Show every limit with what it says and where it comes from."""
+    found = _policy(file)
+    if json_output:
+        typer.echo(json.dumps({"sha256": found.fingerprint(), "policy": found.plain()}, indent=2))
+        return
+    for name, value, words, source in policy_text.table(found):
+        typer.echo(f"{name:<38} {value:<22} {words} ({source})")
+    typer.echo(f"sha256 {found.fingerprint()}")
+
+
+@policy.command("check")
+def policy_check(
+    file: PolicyFile,
+    floor: Annotated[Path | None, typer.Option(help="The consortium's policy, which may only be tightened.")] = None,
+) -> None:
+    """Say everything that is wrong in a policy, and where it is weaker than its floor."""
+    found = _policy(file)
+    if floor is None:
+        typer.echo(f"{file}: clean")
+        return
+    asked = _policy(floor)
+    weaker = weaker_than(found, asked)
+    if weaker:
+        raise Refused(f"{file} is weaker than {floor}; a site may only tighten it:\n" + "\n".join(weaker))
+    theirs = dict(limits_of(asked))
+    tighter = [name for name, value in limits_of(found) if value != theirs.get(name)]
+    typer.echo(
+        f"{file}: clean, and nowhere weaker than {floor}" + (f"; tighter in {', '.join(tighter)}" * bool(tighter))
+    )
+
+
+def _columns(
+    label: str | None,
+    person: str | None,
+    time: str | None,
+    period: str | None,
+    known: list[str] | None,
+    sensitive: list[str] | None,
+) -> Columns:
+    return Columns(
+        label=label,
+        person=person,
+        time=time,
+        period=period,
+        known=tuple(known or ()),
+        sensitive=tuple(sensitive or ()),
+    )
+
+
+def _restrictions(
+    drop: list[str] | None, coarsen: list[str] | None, without: list[str] | None
+) -> tuple[Restriction, ...]:
+    return (
+        *(leaving_out(text) for text in without or ()),
+        *(coarsening(text) for text in coarsen or ()),
+        *(dropping(text) for text in drop or ()),
+    )
+
+
+def _policy(file: Path) -> GatePolicy:
+    return policy_file.parse(_text(file, "a policy; 'wardgate gate policy init FILE' starts one"), name=str(file))
+
+
+def _dictionary(file: Path) -> Dictionary:
+    return dictionary_file.parse(_text(file, "a data dictionary; 'wardgate gate dictionary'"), name=str(file))
+
+
+def _json(file: Path) -> object:
+    found: object = None
+    try:
+        found = json.loads(_text(file, "a JSON record"))
+    except ValueError:
+        found = None
+    if found is None:
+        raise Invalid(f"{file} is not JSON")
+    return found
+
+
+def _text(file: Path, what: str) -> str:
+    if not file.is_file():
+        raise Invalid(f"{file} is not a file, expected {what}")
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        pass
+    raise Invalid(f"{file} is not UTF-8 text; save it as UTF-8")
