@@ -1,8 +1,10 @@
 """A policy file is read whole or refused line by line; nothing in it can be switched off by leaving it blank."""
 
+from pathlib import Path
+
 import pytest
 
-from wardgate.papers.policy_text import table, template
+from wardgate.papers.policy_text import markdown, table, template
 from wardgate.policy import weaker_than
 from wardgate.policy.limits import LIMITS
 from wardgate.records.gate_policy import GatePolicy, Profile
@@ -61,3 +63,11 @@ def test_a_broken_policy_is_refused_with_line_and_reason(text: str, found: str) 
         parse(text, name="p.yaml")
     assert found in str(caught.value)
     assert str(caught.value).startswith("p.yaml:")
+
+
+def test_the_page_of_limits_is_that_of_the_policy_to_start_from(root: Path) -> None:
+    policy = parse(template("commons-controlled"), name="p.yaml")
+    page = (root / "docs/gate/policy.md").read_text()
+    assert page == markdown(policy), (
+        "run: wardgate gate policy init P.yaml; wardgate gate policy show P.yaml --markdown"
+    )

@@ -163,9 +163,16 @@ def policy_init(
 
 
 @policy.command("show")
-def policy_show(file: PolicyFile, json_output: AsJson = False) -> None:
+def policy_show(
+    file: PolicyFile,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a page for documentation.")] = False,
+    json_output: AsJson = False,
+) -> None:
     """Show every limit with what it says and where it comes from."""
     found = _policy(file)
+    if markdown:
+        typer.echo(policy_text.markdown(found), nl=False)
+        return
     if json_output:
         typer.echo(json.dumps({"sha256": found.fingerprint(), "policy": found.plain()}, indent=2))
         return

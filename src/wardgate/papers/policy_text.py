@@ -59,6 +59,26 @@ def table(policy: GatePolicy, *, floor: Mapping[str, Any] | None = None) -> list
     return rows
 
 
+def markdown(policy: GatePolicy) -> str:
+    """Return every limit as a page: docs/gate/policy.md is this of the policy to start from."""
+    lines = [
+        "# Every limit of a policy",
+        "",
+        "Written by `wardgate gate policy show --markdown`; the values are those of the profile `commons-controlled`.",
+        "*Engineering choices* are ours and open to argument; the pages beside this one hold the computations behind",
+        "them. A site may only move a limit to its strict side.",
+        "",
+        "| limit | default | strict side | what it says | source |",
+        "|---|---|---|---|---|",
+    ]
+    for name, shown, words, source in table(policy):
+        lines.append(f"| `{name}` | {shown} | {SIDES[LIMITS[name].stricter]} | {words} | {source} |")
+    return "\n".join(lines) + "\n"
+
+
+SIDES = {"lower": "lower", "higher": "higher", "inside": "narrower", "same": "as listed"}
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, tuple) and value and isinstance(value[0], Tier):
         return f"{len(value)} tiers from {value[-1].members}/{value[-1].non_members} persons"
