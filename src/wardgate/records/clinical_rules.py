@@ -155,17 +155,23 @@ class SuiteRule(Record):
     @property
     def words(self) -> str:
         """What the rule asks, in one line for people."""
-        low, high = self.between or (None, None)
+        when = " and ".join(_condition(name, found) for name, found in self.when.items())
+        return f"where {when}: {self._asked}" if when else self._asked
+
+    @property
+    def _asked(self) -> str:
+        match self.kind:
+            case "range":
+                return f"{self.of} {_ends(*(self.between or (None, None)))} {self.unit}"
+            case "implication":
+                return " and ".join(_condition(name, found) for name, found in self.then.items())
+            case "order":
+                return " <= ".join(self.order)
+            case "rising":
+                return f"{self.of} never falls within a person"
         slack = [f"{self.tolerance:g}"] if self.tolerance else []
         slack += [f"{100 * self.relative:g} %"] if self.relative else []
-        asked = {
-            "range": f"{self.of} {_ends(low, high)} {self.unit}",
-            "implication": " and ".join(_condition(name, found) for name, found in self.then.items()),
-            "order": " <= ".join(self.order),
-            "rising": f"{self.of} never falls within a person",
-        }.get(self.kind, f"{self.left} {self.op} {self.right}" + (f", within {' and '.join(slack)}" if slack else ""))
-        when = " and ".join(_condition(name, found) for name, found in self.when.items())
-        return f"where {when}: {asked}" if when else asked
+        return f"{self.left} {self.op} {self.right}" + (f", within {' and '.join(slack)}" if slack else "")
 
 
 class Suite(Record):
