@@ -13,6 +13,9 @@ from wardgate.records.record import Record
 Split = Literal["train", "tuning", "holdout", "locked_test"]
 SPLITS: tuple[Split, ...] = ("train", "tuning", "holdout", "locked_test")
 
+Release = Literal["corpus", "joint-corpus", "sum", "sited", "aggregate", "model", "refresh"]
+"""What a spending was for."""
+
 
 class Spending(Record):
     """What one release spends. A record, so that the ledger can be kept and recomposed by others.
@@ -21,6 +24,7 @@ class Spending(Record):
         population: Whose budget, e.g. the site's name with the study's cohort.
         split: Which persons were touched; `all` counts in full in every split.
         what: What was released, in words.
+        kind: What sort of release it was; absent where nobody said, as in entries of version 0.2 and before.
         gaussian, exponential: The random events, as in the claim.
         exact: How many exact answers were given; they have no epsilon and a ration of their own.
     """
@@ -28,6 +32,7 @@ class Spending(Record):
     population: str
     split: Split | Literal["all"]
     what: str
+    kind: Release | None = None
     gaussian: tuple[GaussianEvent, ...] = ()
     exponential: tuple[ExponentialEvent, ...] = ()
     exact: int = 0

@@ -142,10 +142,16 @@ class GeneratorChoice(Record):
 
 
 class Hospital(Record):
-    """`hospital.yaml`: who this is."""
+    """`hospital.yaml`: who this is.
+
+    Attributes:
+        population: Opaque name of the people whose data these are, where the hospital keeps several apart that share
+            nobody; absent, all its studies draw on one population and one budget.
+    """
 
     id: Name
     note: str = ""
+    population: Name | None = None
     generator: GeneratorChoice | None = None
 
 

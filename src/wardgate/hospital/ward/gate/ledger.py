@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from wardgate.hospital.ward.gate.population import PopulationBook
 from wardgate.privacy.budget import Ledger, Spending, Split, afford, cost
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import Broken, Invalid, Refused
@@ -19,12 +20,22 @@ class PrivateLedger:
         budget: The study's budget.
         exact_ration: Exact answers that one split may give.
         path: File to append to, or None to keep it in memory (simulations).
+        population: The book of the same people over all studies; None where the hospital keeps no memory, and the
+            budget is then of this study alone.
 
     Raises:
         Broken: the file cannot be read to its end. What was spent is then unknown, so nothing more may be.
     """
 
-    def __init__(self, *, budget: Budget, exact_ration: int, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        budget: Budget,
+        exact_ration: int,
+        path: Path | None = None,
+        population: PopulationBook | None = None,
+    ) -> None:
+        self._population = population
         self._budget = budget
         self._exact_ration = exact_ration
         self._path = path
@@ -38,8 +49,13 @@ class PrivateLedger:
         """Return the ledger as it would be.
 
         Raises:
-            Refused: the budget or the ration is exhausted.
+            Refused: the budget or the ration is exhausted, of this study or of the population.
         """
+        if self._population is not None:
+            self._population.check(spending)
+        return self._own(spending)
+
+    def _own(self, spending: Spending) -> Ledger:
         return afford(
             self._ledger,
             spending,
@@ -49,12 +65,14 @@ class PrivateLedger:
         )
 
     def commit(self, spending: Spending) -> None:
-        """Spend.
+        """Spend: first in the population's book, then here, so that a crash in between never under-counts.
 
         Raises:
             Refused: the budget or the ration is exhausted; nothing is spent then.
         """
-        after = self.check(spending)
+        after = self._own(spending)
+        if self._population is not None:
+            self._population.commit(spending)
         self._write({"spending": spending.plain()})
         self._ledger = after
 
@@ -62,6 +80,21 @@ class PrivateLedger:
         """Return the joint epsilon of everything spent on a split, with `extra` if given."""
         entries = self._ledger.entries if extra is None else (*self._ledger.entries, extra)
         return cost(Ledger(entries=entries), population=POPULATION, split=split, delta=self._budget.delta)
+
+    def cumulative(self, split: Split, *, extra: Spending | None = None) -> float:
+        """Return what persons of a split lost over all studies that count, or in this one where nothing is remembered.
+
+        At the study's delta, so that it can stand beside the study's claims.
+        """
+        here = self.epsilon(split, extra=extra)
+        if self._population is None:
+            return here
+        return max(here, self._population.cumulative(delta=self._budget.delta, split=split, extra=extra))
+
+    @property
+    def population(self) -> PopulationBook | None:
+        """The population's book, or None: then the budget is of this study alone, and certificates say so."""
+        return self._population
 
     def exact_answers(self, split: SplitName) -> int:
         """Return how many exact answers a split has given."""
