@@ -9,12 +9,14 @@ import pytest
 
 from wardgate.hospital.wire.courier import check_blobs
 from wardgate.hub import layout
+from wardgate.hub.intake.certificates import Material, examine
 from wardgate.records.canonical import canonical, sha256
+from wardgate.records.certificate_file import open_certificate
 from wardgate.records.corpus_file import read_corpus
 from wardgate.records.envelope import unseal
+from wardgate.records.keyring import read_keyring
 from wardgate.records.log import MerkleLog
 from wardgate.records.messages import (
-    CERTIFICATE,
     MANIFEST,
     SUM,
     Manifest,
@@ -28,7 +30,6 @@ from wardgate.records.parcel import Parcel, unpack_vector
 from wardgate.records.results import Results
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
-from wardgate.records.verdict import Evidence, Verdict
 
 VERSIONS = sorted(path.name for path in Path(__file__).parent.iterdir() if path.name[0].isdigit())
 
@@ -61,7 +62,17 @@ def test_the_locked_study_reads_back_with_its_digest(golden: Path) -> None:
     study = Study.from_plain(lock["study"])
     assert sha256(canonical(lock["study"])) == lock["sha256"]
     assert study.to_bytes() == canonical(lock["study"]), "a new field with a default would change every digest"
-    assert parse((golden / "study.yaml").read_text(encoding="utf-8"), name="study.yaml") == study
+    text = parse((golden / "study.yaml").read_text(encoding="utf-8"), name="study.yaml")
+    stated = text.model_dump(mode="json", exclude_unset=True, exclude_none=True, by_alias=True)
+    assert _within(stated, study.plain()), "what the text spells out is what was locked; later limits are not in it"
+
+
+def _within(part: object, whole: object) -> bool:
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and _within(value, whole[name]) for name, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(map(_within, part, whole))
+    return part == whole
 
 
 def test_a_question_an_answer_and_a_sum_open(golden: Path, keys: dict[str, bytes]) -> None:
@@ -94,15 +105,26 @@ def test_an_enrolment_and_the_roster_that_names_it_open(golden: Path, keys: dict
 
 
 def test_a_certificate_and_its_corpus_read_back(golden: Path, keys: dict[str, bytes]) -> None:
-    certificate = unseal((golden / "certificate.json").read_bytes(), keys=tuple(keys.values()))
-    assert certificate.predicate_type == CERTIFICATE
-    evidence = Evidence.from_plain(certificate.predicate["evidence"])
-    verdict = Verdict.from_plain(certificate.predicate["verdict"])
+    envelope, corpus = (golden / "certificate.json").read_bytes(), (golden / "corpus.parquet").read_bytes()
+    certificate = open_certificate(envelope, keys=tuple(keys.values()))
+    evidence, verdict = certificate.certificate.evidence, certificate.certificate.verdict
+    assert certificate.version == (1 if golden.name in ("0.1.0", "0.2.0") else 2)
     assert (evidence.kind, verdict.outcome) == ("corpus", "pass")
     assert verdict.evidence_sha256 == evidence.fingerprint()
-    corpus = (golden / "corpus.parquet").read_bytes()
     assert certificate.subjects == (("corpus.parquet", sha256(corpus)),)
     assert read_corpus(corpus).height > 0
+
+
+def test_a_certificate_is_examined_by_itself_and_none_of_a_demo_is_good_elsewhere(golden: Path) -> None:
+    ring = read_keyring((golden / "roster.json").read_bytes())
+    corpus = {"corpus.parquet": (golden / "corpus.parquet").read_bytes()}
+    for demo in (True, False):
+        material = Material(keys=ring, on="2026-06-01", files=corpus, accept_simulated=demo)
+        found = examine((golden / "certificate.json").read_bytes(), material)
+        states = {check.what: check.state for check in found.checks}
+        assert "broken" not in states.values(), found.checks
+        assert states["evidence"] == states["file corpus.parquet"] == states["validity"] == "holds"
+        assert ("refused" in states.values()) is not demo
 
 
 def test_the_manifest_and_the_hubs_head_open(golden: Path, keys: dict[str, bytes]) -> None:

@@ -1,5 +1,6 @@
 """The ward: takes a signed question out of the spool, answers it, and puts what its gate releases back."""
 
+import json
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ class Ward:
             raise Broken("the first question of a study brings the study itself, for review")
         if sha256(parcel.blobs[0]) != self.study_sha256:
             raise Broken("the study that came is not the one that this hospital was asked to look at")
-        study = Study.model_validate_json(parcel.blobs[0])
+        study = Study.from_plain(json.loads(parcel.blobs[0]))
         book = None if self.private is None or not self.durable else self.private / "ledger.jsonl"
         ledger = PrivateLedger(budget=study.budget, exact_ration=study.gate.dp.exact_sum_ration, path=book)
         self._door = Door(
