@@ -56,7 +56,7 @@ def test_a_lone_certificate_needs_the_key_of_its_signer(small, whole: Path, tmp_
     with pytest.raises(Invalid, match=r"needs the key of who signed it \(--key\)"):
         audit_file(lone)
     said = audit_certificate(lone, key=small.signers["northgate"].public_key)
-    assert said.predicate["verdict"]["outcome"] == "pass"
+    assert said.certificate.verdict.outcome == "pass"
     with pytest.raises(Broken, match="not expected here"):
         audit_certificate(lone, key=STRANGER.public_key)
 

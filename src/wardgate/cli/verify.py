@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wardgate.cli.certificate import Approvals, Corpus, Demo, Floor, On, Revocations, examined, tell
 from wardgate.hub.intake.audit import Audit, audit, is_run
 from wardgate.hub.intake.one_file import audit_certificate, audit_file
 from wardgate.records.canonical import sha256
@@ -23,21 +24,43 @@ def verify(
             help="Public key of the hub in hexadecimal, known from elsewhere; for a lone certificate its signer's."
         ),
     ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="For a certificate: public keys that you trust; checks all that it says.")
+    ] = None,
+    corpus: Corpus = None,
+    floor: Floor = None,
+    approvals: Approvals = None,
+    revocations: Revocations = None,
+    on: On = None,
+    demo: Demo = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check signatures, digests, study, logs, decisions and sums by the files alone; exit code 4 where one breaks."""
     known = _key(key)
     if not path.exists():
         raise Invalid(f"{path} does not exist; expected the folder of a finished run, or a file inside one")
+    if keys is not None:
+        found = examined(
+            path,
+            keys=keys,
+            corpus=corpus,
+            floor=floor,
+            approvals=approvals,
+            revocations=revocations,
+            on=on,
+            demo=demo,
+        )
+        tell(path, found, json_output=json_output)
+        return
     if path.is_dir():
-        found = audit(path, key=known)
+        checked = audit(path, key=known)
     elif known is not None and path.name.endswith(".json") and not _in_run(path):
         _lone(path, known, json_output=json_output)
         return
     else:
-        found = audit_file(path, key=known)
-    typer.echo(json.dumps(_plain(found), indent=2) if json_output else _text(found, pinned=known is not None))
-    found.raise_if_broken()
+        checked = audit_file(path, key=known)
+    typer.echo(json.dumps(_plain(checked), indent=2) if json_output else _text(checked, pinned=known is not None))
+    checked.raise_if_broken()
 
 
 def _key(text: str | None) -> bytes | None:
@@ -57,14 +80,14 @@ def _in_run(path: Path) -> bool:
 
 
 def _lone(path: Path, key: bytes, *, json_output: bool) -> None:
-    said = audit_certificate(path, key=key).predicate
+    said = audit_certificate(path, key=key).certificate
     if json_output:
-        typer.echo(json.dumps({"path": str(path), "broken": [], "certificate": said}, indent=2))
+        typer.echo(json.dumps({"path": str(path), "broken": [], "certificate": said.plain()}, indent=2))
         return
+    study = f"of study {said.study.protocol_sha256[:16]}" if said.study else "without a study"
     typer.echo(
-        f"{path}: signed by {sha256(key)[:16]}; verdict {said['verdict']['outcome']} under policy"
-        f" {said['policy']['sha256'][:16]} of study {said['study']['sha256'][:16]}.\n"
-        "Not checked: the corpus, the log and the policy, which lie in the run."
+        f"{path}: signed by {sha256(key)[:16]}; verdict {said.verdict.outcome} under policy {said.policy.sha256[:16]}"
+        f" {study}.\nNot checked: the corpus, the log, the approvals and the policy; --keys checks them."
     )
 
 

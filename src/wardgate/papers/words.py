@@ -34,6 +34,8 @@ OUTCOMES = {
     "fail": "fail",
     "not_evaluable": "not evaluable",
     "covered_by_dp": "covered by noise",
+    "waived": "waived by two persons",
+    "pass_with_exceptions": "pass with exceptions",
 }
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

@@ -17,7 +17,8 @@ from wardgate.records.verdict import Evidence
 QUESTION = "question/v1"
 ANSWER = "answer/v1"
 SUM = "sum/v1"
-CERTIFICATE = "shareable-synthetic/v1"
+CERTIFICATE = "shareable-synthetic/v2"
+CERTIFICATE_1 = "shareable-synthetic/v1"
 MANIFEST = "run-manifest/v1"
 
 SplitName = Literal["none", "train", "tuning", "holdout", "locked_test"]

@@ -14,6 +14,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
+from pydantic.alias_generators import to_camel
 
 from wardgate.records.canonical import canonical, number_of, sha256, text_of
 from wardgate.records.errors import Invalid
@@ -82,3 +83,9 @@ class Record(BaseModel):
                 f"{'.'.join(str(part) for part in item['loc']) or 'record'}: {item['msg']}" for item in error.errors()
             )
             raise Invalid(f"not a valid {cls.__name__}: {found}") from None
+
+
+class Stated(Record):
+    """A record whose fields travel in camelCase, as predicates of in-toto statements are written."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from wardgate.hub.intake.evidence import check_kind
 from wardgate.policy.decision import decide
 from wardgate.records.canonical import sha256
-from wardgate.records.envelope import unseal
+from wardgate.records.certificate_file import open_certificate
 from wardgate.records.errors import Broken
-from wardgate.records.messages import CERTIFICATE, Answer, Question, open_answer
+from wardgate.records.messages import Answer, Question, open_answer
 from wardgate.records.parcel import Parcel, unpack_vector
 from wardgate.records.study import Study
 from wardgate.sums.plan import SumPlan
@@ -134,10 +134,10 @@ def _decide_again(admitted: Admitted, study: Study, accept_test_noise: bool) -> 
 
 def _check_certificate(admitted: Admitted, key: bytes) -> None:
     answer = admitted.answer
-    certificate = unseal(admitted.blob("certificate"), keys=(key,))
-    if certificate.predicate_type != CERTIFICATE or answer.evidence is None:
-        raise Broken(f"{answer.site}: the corpus comes without a certificate")
-    if certificate.predicate.get("evidence") != answer.evidence.plain():
+    if answer.evidence is None:
+        raise Broken(f"{answer.site}: the corpus comes without evidence")
+    certificate = open_certificate(admitted.blob("certificate"), keys=(key,))
+    if certificate.certificate.evidence.plain() != answer.evidence.plain():
         raise Broken(f"{answer.site}: the certificate speaks of other evidence than the answer")
     if answer.outcome == "released":
         subject = dict(certificate.subjects).get("corpus.parquet")

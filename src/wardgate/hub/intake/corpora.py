@@ -14,12 +14,14 @@ from wardgate.hub.intake.evidence import check_noise_source
 from wardgate.hub.intake.reading import Folder
 from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import epsilon_of
+from wardgate.records.approval import check_approval
 from wardgate.records.canonical import sha256
+from wardgate.records.certificate import Opened, approvable
+from wardgate.records.certificate_file import read_certificate
 from wardgate.records.claim import GaussianEvent
 from wardgate.records.corpus_file import read_corpus
 from wardgate.records.envelope import Statement, unseal
 from wardgate.records.errors import Broken
-from wardgate.records.messages import CERTIFICATE
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence
 
@@ -33,6 +35,7 @@ class Corpus:
 
     entry: layout.Admitted
     evidence: Evidence
+    sites: tuple[str, ...]
 
 
 def names_of(folder: Folder) -> list[str]:
@@ -64,16 +67,17 @@ def check_corpora(folder: Folder, study: Study) -> dict[str, Corpus]:
 def check_corpus(folder: Folder, name: str, study: Study) -> Corpus | None:
     """Check one corpus and its certificate: signature, subject, study, policy re-decided, file."""
     where = layout.certificate_path(name)
-    statement: Statement | None = None
+    held: tuple[Statement, Opened] | None = None
     with folder.at(where):
         certificate = folder.read(where)
-        statement = check_certificate(certificate, issuer=name, keys=folder.keys, study=study)
+        held = check_certificate(certificate, issuer=name, keys=folder.keys, study=study)
         folder.count("certificates, policy decided again")
     path = layout.corpus_path(name)
     with folder.at(path):
         corpus = folder.read(path)
-        if statement is None:
+        if held is None:
             raise Broken("the corpus has no certificate that holds")
+        statement, opened = held
         if dict(statement.subjects) != {"corpus.parquet": sha256(corpus)}:
             raise Broken(f"the certificate is for another corpus ({where})")
         rows = _read(corpus, study)
@@ -81,39 +85,62 @@ def check_corpus(folder: Folder, name: str, study: Study) -> Corpus | None:
         entry = layout.Admitted(
             name=name, corpus=corpus, rows=rows, certificate=certificate, predicate=statement.predicate
         )
-        return Corpus(entry=entry, evidence=Evidence.from_plain(statement.predicate["evidence"]))
+        with folder.at(where):
+            _check_approvals(opened, key=folder.keys[_party(name)])
+        said = opened.certificate
+        return Corpus(entry=entry, evidence=said.evidence, sites=said.source.sites)
     return None
 
 
-def check_certificate(certificate: bytes, *, issuer: str, keys: dict[str, bytes], study: Study) -> Statement:
+def _party(issuer: str) -> str:
+    return layout.HUB if issuer == layout.JOINT else issuer
+
+
+def check_certificate(
+    certificate: bytes, *, issuer: str, keys: dict[str, bytes], study: Study
+) -> tuple[Statement, Opened]:
     """Return what a certificate says, if it holds by itself.
 
     Raises:
-        Broken: signature, type, study, site, evidence or verdict do not hold, or the verdict is not a pass.
+        Broken: signature, type, study, site, policy, evidence or verdict do not hold, or the verdict is not a pass.
     """
-    party = layout.HUB if issuer == layout.JOINT else issuer
+    party = _party(issuer)
     if party not in keys or issuer == layout.HUB:
         raise Broken(f"a certificate of '{issuer}', who is not in the roster")
     statement = unseal(certificate, keys=(keys[party],))
-    if statement.predicate_type != CERTIFICATE:
-        raise Broken(f"expected a certificate, found {statement.predicate_type}")
-    said = statement.predicate
-    if said["study"]["sha256"] != sha256(study.to_bytes()):
+    opened = read_certificate(statement, envelope=certificate)
+    said = opened.certificate
+    if said.study is None or said.study.protocol_sha256 != sha256(study.to_bytes()):
         raise Broken("the certificate names another study")
-    if said["site"] != {"id": party, "keyId": sha256(keys[party])}:
+    if (said.site.id, said.site.key_id) != (party, sha256(keys[party])):
         raise Broken(f"the certificate names another issuer than '{party}'")
-    evidence = Evidence.from_plain(said["evidence"])
+    if said.policy.rules not in (None, study.gate) or said.policy.sha256 != study.gate.fingerprint():
+        raise Broken("the certificate holds another policy than the study's")
+    evidence = said.evidence
     check_noise_source(evidence)
     if evidence.kind != ("joint-corpus" if issuer == layout.JOINT else "corpus"):
         raise Broken(f"the evidence is of kind '{evidence.kind}'")
+    if said.dp.claim.plain() != evidence.claim.plain():
+        raise Broken("the certificate claims other noise than its evidence")
     verdict = decide(evidence, study.gate)
-    if said["verdict"] != verdict.plain():
+    if said.verdict.plain() != verdict.plain():
         raise Broken(
             f"policy re-decided gives {verdict.outcome} with its rulings, the certificate states another verdict"
         )
     if verdict.outcome != "pass":
         raise Broken(f"the verdict is {verdict.outcome}; only what passed may lie in the commons")
-    return statement
+    return statement, opened
+
+
+def _check_approvals(opened: Opened, *, key: bytes) -> None:
+    """Check the approvals inside a certificate: simulated ones by the issuer's own key, of this very certificate.
+
+    Raises:
+        Broken: one is of something else, or by somebody else.
+    """
+    digest = approvable(opened.certificate, opened.subjects)
+    for approval in opened.certificate.approvals:
+        check_approval(approval, statement_sha256=digest, keys=(key,), accept_simulated=True)
 
 
 def _read(corpus: bytes, study: Study) -> int:
@@ -172,7 +199,7 @@ def _check_joint(talk: Conversation, joint: Corpus | None, present: bool, study:
         raise Broken("the hub's log does not name this certificate")
     opened = [one for one in talk.opened if one.question.computation == "marginals"]
     sums = [one.question for one in opened]
-    if frozenset().union(*(one.sites for one in opened)) != frozenset(joint.entry.predicate["source"]["sites"]):
+    if frozenset().union(*(one.sites for one in opened)) != frozenset(joint.sites):
         raise Broken("the joint corpus names other sites than its sums were taken over")
     noise = [question.sum.noise_multiplier for question in sums if question.sum is not None]
     if any(multiplier is None for multiplier in noise):

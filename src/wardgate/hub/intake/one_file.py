@@ -9,10 +9,11 @@ from wardgate.hub.intake.reading import Folder, check_file, open_folder, read_st
 from wardgate.hub.intake.shown import read_results
 from wardgate.hub.intake.sites import check_head, check_hub_head
 from wardgate.records.canonical import canonical, sha256
+from wardgate.records.certificate import Opened
+from wardgate.records.certificate_file import open_certificate
 from wardgate.records.envelope import Statement, unseal
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.log import check_inclusion, inclusion_proof, leaf_hash, root
-from wardgate.records.messages import CERTIFICATE
 
 
 def audit_file(path: Path, *, key: bytes | None = None) -> Audit:
@@ -42,8 +43,8 @@ def audit_file(path: Path, *, key: bytes | None = None) -> Audit:
     return report(folder, path)
 
 
-def audit_certificate(path: Path, *, key: bytes) -> Statement:
-    """Check the signature of a certificate that lies in no run.
+def audit_certificate(path: Path, *, key: bytes) -> Opened:
+    """Check the signature of a certificate that lies in no run; `certificates.examine` checks the rest.
 
     Args:
         key: Public key of the hospital, or of the hub for a joint corpus, known from elsewhere.
@@ -51,10 +52,7 @@ def audit_certificate(path: Path, *, key: bytes) -> Statement:
     Raises:
         Broken: not a certificate signed by that key.
     """
-    statement = unseal(path.read_bytes(), keys=(key,))
-    if statement.predicate_type != CERTIFICATE:
-        raise Broken(f"expected a certificate, found {statement.predicate_type}")
-    return statement
+    return open_certificate(path.read_bytes(), keys=(key,))
 
 
 def _check_chain(folder: Folder, name: str) -> None:
