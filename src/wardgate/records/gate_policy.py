@@ -130,14 +130,14 @@ class Realism(Section):
     pairwise_error_max: Number = 0.25
     clinical_rules_min: Number = 0.99
     tstr_loss_max: Number = 0.08
-    missingness_error_max: Number | None = 0.05
-    joint_error_max: Number | None = 0.35
+    missingness_error_max: Number | None = 0.15
+    joint_error_max: Number | None = 0.10
     relations_min: Number | None = 0.8
     detection_auc_max: Number | None = 1.0
-    trts_loss_max: Number | None = 0.10
-    slope: tuple[Number, Number] | None = (0.5, 2.0)
-    subgroup_error_max: Number | None = 0.25
-    rare_outcome_ratio: tuple[Number, Number] | None = (0.5, 2.0)
+    trts_loss_max: Number | None = 0.22
+    slope: tuple[Number, Number] | None = (0.4, 3.0)
+    subgroup_error_max: Number | None = 0.20
+    rare_outcome_ratio: tuple[Number, Number] | None = (0.33, 3.0)
 
 
 class Timelines(Section):

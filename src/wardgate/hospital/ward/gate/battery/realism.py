@@ -1,38 +1,117 @@
 """What a corpus is good for, compared with persons whom the generator never saw."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from wardgate.hospital.ward.gate.battery.sample import LEAST
+import numpy as np
+import polars as pl
+
+from wardgate.hospital.ward.gate.battery.sample import LEAST, subgroups
 from wardgate.hospital.ward.gate.battery.tables import Tables
 from wardgate.measures.disclosure import coarse
-from wardgate.measures.realism import fidelity
+from wardgate.measures.realism import (
+    detection,
+    fidelity,
+    groups,
+    joint,
+    missingness,
+    rare,
+    relations,
+    usefulness,
+)
+from wardgate.measures.realism.coding import values
 from wardgate.measures.realism.rules import clinical_rules
+from wardgate.records.clinical_rules import starter
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent
 
-NAMES = ("realism.marginal_error", "realism.pairwise_error", "realism.clinical_rules", "realism.tstr_loss")
+COLUMNS = ("realism.marginal_error", "realism.pairwise_error", "realism.joint_error", "realism.missingness_error")
+PERSONS = ("realism.relations", "realism.subgroup_error", "realism.rare_outcome_ratio", "realism.detection")
+MODELS = ("realism.tstr_loss", "realism.trts_loss", "realism.slope")
+NAMES = ("realism.clinical_rules", *COLUMNS, *PERSONS, *MODELS)
+
+MOST_ROWS = 100_000
+"""Synthetic rows looked at, but for the clinical rules, which look at all; the note says so. Real persons all count."""
 
 
 def measures(tables: Tables) -> Iterator[Measured | Absent]:
     """Yield every measure of realism, or why there is none."""
-    found = [part.model_copy(update={"n": tuple(coarse(size) for size in part.n)}) for part in _taken(tables)]
-    yield from found
-    reason = f"fewer than {LEAST} holdout persons, or one outcome only among training or holdout persons"
-    missing = set(NAMES) - {part.name for part in found}
-    yield from (Absent(name=name, reason=reason) for name in NAMES if name in missing)
-
-
-def _taken(tables: Tables) -> Iterator[Measured]:
-    dictionary, candidate, holdout, level = tables.dictionary, tables.candidate, tables.holdout, tables.level
-    yield clinical_rules(dictionary.rules, dictionary.features, candidate, level=level)
-    if holdout.height < LEAST:
-        return
-    yield fidelity.marginal_error(tables.columns, holdout, candidate, level=level, rng=tables.rng)
-    yield fidelity.pairwise_error(tables.columns, holdout, candidate, level=level, rng=tables.rng)
-    if dictionary.label is None:
-        return
-    loss = fidelity.tstr_loss(
-        dictionary.features, tables.train, candidate, holdout, ridge=dictionary.ridge, level=level
+    every, rows = tables.candidate, tables.candidate.height
+    chosen = np.sort(tables.rng.permutation(rows)[:MOST_ROWS]) if rows > MOST_ROWS else None
+    dictionary = tables.dictionary
+    real = pl.concat((tables.train, tables.holdout))
+    obeyed = clinical_rules(
+        dictionary.rules, dictionary.features, every, level=tables.level, suite=starter(), real=real
     )
-    if loss is not None:
-        yield loss
+    yield _coarse(obeyed)
+    if tables.holdout.height < LEAST:
+        reason = f"fewer than {LEAST} holdout persons"
+        yield from (Absent(name=name, reason=reason) for name in NAMES[1:])
+        return
+    candidate = every if chosen is None else every[chosen]
+    said = "" if chosen is None else f"On {MOST_ROWS} of the synthetic rows, drawn at random."
+    for part in (*_distributions(tables, candidate), *_models(tables, candidate)):
+        yield _coarse(part, said) if isinstance(part, Measured) else part
+
+
+def _coarse(measured: Measured, said: str = "") -> Measured:
+    """Return a measure with shown sample sizes and what was said of the rows."""
+    note = f"{measured.note} {said}".strip()
+    return measured.model_copy(update={"n": tuple(coarse(size) for size in measured.n), "note": note})
+
+
+def _distributions(tables: Tables, candidate: pl.DataFrame) -> Iterator[Measured | Absent]:
+    columns, level, rng = tables.columns, tables.level, tables.rng
+    dictionary, holdout = tables.dictionary, tables.holdout
+    yield fidelity.marginal_error(columns, holdout, candidate, level=level, rng=rng)
+    yield fidelity.pairwise_error(columns, holdout, candidate, level=level, rng=rng)
+    unseen, made = values(columns, holdout), values(columns, candidate)
+    real = np.concatenate((unseen, values(columns, tables.train)))
+    yield _or_absent(
+        "realism.joint_error",
+        "fewer than three columns",
+        lambda: joint.joint_error(columns, dictionary.joint, unseen, made, level=level, rng=rng),
+    )
+    yield missingness.missingness_error(columns, unseen, made, level=level, rng=rng)
+    yield _or_absent(
+        "realism.relations",
+        "real persons do not show any of the declared relations so clearly that the corpus must",
+        lambda: relations.relations(dictionary.relations, columns, real, made, level=level),
+    )
+    members = list(zip(subgroups(tables, holdout), subgroups(tables, candidate), strict=True))
+    yield _or_absent(
+        "realism.subgroup_error",
+        f"no declared subgroup has {groups.LEAST} holdout persons",
+        lambda: groups.subgroup_error(columns, members, unseen, made, level=level, rng=rng),
+    )
+    yield _or_absent(
+        "realism.rare_outcome_ratio",
+        "the outcome and every rare trait are too rare among the real persons",
+        lambda: rare.rare_outcome_ratio(columns, real, made, level=level),
+    )
+    if candidate.height < LEAST:
+        yield Absent(name="realism.detection", reason=f"fewer than {LEAST} synthetic rows")
+    else:
+        yield detection.detection(columns, unseen, made, level=level, rng=rng)
+
+
+def _models(tables: Tables, candidate: pl.DataFrame) -> Iterator[Measured | Absent]:
+    dictionary, level = tables.dictionary, tables.level
+    if dictionary.label is None:
+        yield from (Absent(name=name, reason="the dictionary names no outcome") for name in MODELS)
+        return
+    found = usefulness.models(dictionary.features, tables.train, candidate, tables.holdout, ridge=dictionary.ridge)
+    if found is None:
+        reason = "one outcome only, or nearly so, among training or holdout persons"
+        yield from (Absent(name=name, reason=reason) for name in MODELS)
+        return
+    yield usefulness.tstr_loss(found, level=level)
+    yield usefulness.trts_loss(found, level=level)
+    yield _or_absent(
+        "realism.slope",
+        "the model from real persons shows no certain relation with the outcome that could be compared",
+        lambda: usefulness.slope(found, level=level),
+    )
+
+
+def _or_absent(name: str, reason: str, measure: Callable[[], Measured | None]) -> Measured | Absent:
+    return measure() or Absent(name=name, reason=reason)
