@@ -128,13 +128,18 @@ def obedience(
     for name, severity, rows in _broken(rules, features, synthetic, suite):
         broken = _by_person(rows, whose, count)
         share = float(np.mean(broken)) if count else 0.0
-        spared = name in doubted and share <= EXCESS * doubted[name]
+        spared = excused(share, doubted.get(name))
         shares.append(RuleShare(rule=name, severity=severity, share=share, suspicious=spared))
         if not spared:
             (impossible if severity == "impossible" else implausible)[broken] = True
     every = 0 if suite is None else sum(rule.kind != "rising" for rule in suite.rules)
     heard = sum(1 for share in shares) - len(rules)
     return Obedience(impossible=impossible, implausible=implausible, rules=tuple(shares), silent=every - heard)
+
+
+def excused(share: float, real: float | None) -> bool:
+    """Whether a rule in doubt, which a share of real persons breaks, is not held against a corpus that breaks it."""
+    return real is not None and share <= EXCESS * real
 
 
 def suspicious(
