@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wardgate.federation.gate import Columns, Judged, Trial, inferred, judge
+from wardgate.federation.gate import Asked, Columns, Judged, Tables, inferred, judge_corpus, judge_model
 from wardgate.hub.commons.durable import write_whole
 from wardgate.papers import policy_text
 from wardgate.papers.verdict_text import verdict_text
@@ -38,15 +38,26 @@ Known = Annotated[list[str] | None, typer.Option(help="A column that outsiders k
 Sensitive = Annotated[list[str] | None, typer.Option(help="A column that must not be inferred. May be repeated.")]
 
 
+PolicyOption = Annotated[Path, typer.Option("--policy", help="The gate's policy; see 'gate policy init'.")]
+Floor = Annotated[Path | None, typer.Option(help="The consortium's policy, which may only be tightened.")]
+Tuning = Annotated[Path | None, typer.Option(help="Further real persons, for reference only.")]
+DictionaryOption = Annotated[Path | None, typer.Option(help="Data dictionary (YAML); else it is inferred.")]
+ClaimOption = Annotated[Path | None, typer.Option(help="Privacy claim of the release (JSON); else none is made.")]
+Record = Annotated[Path, typer.Option(help="Folder of the gate's book of attempts.")]
+Html = Annotated[Path | None, typer.Option(help="Write a report for people.")]
+Out = Annotated[Path | None, typer.Option(help="After a pass, write the candidate as it was judged.")]
+BOOK = Path("gate-record")
+
+
 @app.command("check")
 def check(
     real: Real,
     holdout: Holdout,
     synthetic: Synthetic,
-    policy_path: Annotated[Path, typer.Option("--policy", help="The gate's policy; see 'gate policy init'.")],
-    floor: Annotated[Path | None, typer.Option(help="The consortium's policy, which may only be tightened.")] = None,
-    tuning: Annotated[Path | None, typer.Option(help="Further real persons, for reference only.")] = None,
-    dictionary: Annotated[Path | None, typer.Option(help="Data dictionary; else it is inferred.")] = None,
+    policy_path: PolicyOption,
+    floor: Floor = None,
+    tuning: Tuning = None,
+    dictionary: DictionaryOption = None,
     label: Label = None,
     person: Person = None,
     time: Time = None,
@@ -58,36 +69,66 @@ def check(
         list[str] | None, typer.Option(help="COLUMN=STEP, or COLUMN=VALUE+VALUE to join. May be repeated.")
     ] = None,
     without: Annotated[list[str] | None, typer.Option(help="COLUMN=VALUE: leave this subgroup out.")] = None,
-    claim: Annotated[
-        Path | None, typer.Option(help="Privacy claim of the generator (JSON); else none is made.")
-    ] = None,
-    record: Annotated[Path, typer.Option(help="Folder of the gate's book of attempts.")] = Path("gate-record"),
-    html: Annotated[Path | None, typer.Option(help="Write a report for people.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="After a pass, write the candidate as it was judged (Parquet).")
-    ] = None,
+    claim: ClaimOption = None,
+    record: Record = BOOK,
+    html: Html = None,
+    out: Out = None,
     json_output: AsJson = False,
 ) -> None:
     """Judge a synthetic table against the real tables it was made from. Nothing of one person comes out."""
-    trial = Trial(
-        real=real,
-        holdout=holdout,
-        synthetic=synthetic,
-        tuning=tuning,
-        dictionary=None if dictionary is None else _dictionary(dictionary),
-        columns=_columns(label, person, time, period, known, sensitive),
+    asked = _asked(policy_path, floor, claim, record)
+    tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, time, period, known, sensitive))
+    judged = judge_corpus(asked, tables, synthetic=synthetic, restrictions=_restrictions(drop, coarsen, without))
+    _tell(judged, asked, html=html, out=out, json_output=json_output)
+
+
+@app.command("model")
+def model(
+    file: Annotated[Path, typer.Argument(help="The model (JSON, as Wardgate writes them).", show_default=False)],
+    real: Real,
+    holdout: Holdout,
+    policy_path: PolicyOption,
+    floor: Floor = None,
+    tuning: Tuning = None,
+    dictionary: DictionaryOption = None,
+    label: Label = None,
+    person: Person = None,
+    period: Period = None,
+    claim: ClaimOption = None,
+    record: Record = BOOK,
+    html: Html = None,
+    out: Out = None,
+    json_output: AsJson = False,
+) -> None:
+    """Judge a model against the persons it was fitted on and persons it never saw."""
+    asked = _asked(policy_path, floor, claim, record)
+    tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, None, period, None, None))
+    _tell(judge_model(asked, tables, model=file), asked, html=html, out=out, json_output=json_output)
+
+
+def _asked(policy_path: Path, floor: Path | None, claim: Path | None, record: Path) -> Asked:
+    stated = Claim(kind="none") if claim is None else Claim.from_plain(_json(claim))
+    return Asked(
         policy=_policy(policy_path),
         floor=None if floor is None else _policy(floor),
-        claim=Claim(kind="none") if claim is None else Claim.from_plain(_json(claim)),
-        restrictions=_restrictions(drop, coarsen, without),
+        claim=stated,
+        cumulative_epsilon=stated.epsilon or 0.0,
         record=record,
         on=datetime.date.today().isoformat(),
     )
-    judged = judge(trial)
-    _tell(judged, trial, html=html, out=out, json_output=json_output)
 
 
-def _tell(judged: Judged, trial: Trial, *, html: Path | None, out: Path | None, json_output: bool) -> None:
+def _tables(real: Path, holdout: Path, tuning: Path | None, dictionary: Path | None, columns: Columns) -> Tables:
+    return Tables(
+        real=real,
+        holdout=holdout,
+        tuning=tuning,
+        dictionary=None if dictionary is None else _dictionary(dictionary),
+        columns=columns,
+    )
+
+
+def _tell(judged: Judged, asked: Asked, *, html: Path | None, out: Path | None, json_output: bool) -> None:
     held_back = [one.words for one in judged.restrictions]
     if json_output:
         plain = {
@@ -99,13 +140,13 @@ def _tell(judged: Judged, trial: Trial, *, html: Path | None, out: Path | None, 
         typer.echo(json.dumps(plain, indent=2))
     else:
         typer.echo(verdict_text(judged.evidence, judged.verdict, judged.remedies, held_back=held_back))
-    rules = [ruling.rule for ruling in judged.verdict.rulings if ruling.outcome in ("fail", "not_evaluable")]
+    rules = ", ".join(ruling.rule for ruling in judged.verdict.rulings if ruling.outcome in ("fail", "not_evaluable"))
     if judged.verdict.outcome == "fail":
-        raise CheckFailed(f"the gate does not let this corpus out: {', '.join(rules)}")
+        raise CheckFailed(f"the gate does not let this out: {rules}")
     if judged.verdict.outcome == "not_evaluable":
-        raise NotEvaluable(f"the gate cannot tell, so the corpus stays inside: {', '.join(rules)}")
-    if out is not None and judged.corpus is not None:
-        write_whole(out, judged.corpus)
+        raise NotEvaluable(f"the gate cannot tell, so it stays inside: {rules}")
+    if out is not None and judged.released is not None:
+        write_whole(out, judged.released)
 
 
 @app.command("dictionary")

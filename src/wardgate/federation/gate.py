@@ -1,5 +1,7 @@
 """A hospital asks its own gate about a candidate from anywhere, in one process without a network."""
 
-from wardgate.hospital.ward.answering.trial import Columns, Judged, Trial, inferred, judge
+from wardgate.hospital.ward.answering.trials.corpus import Columns, Tables, inferred, judge_corpus
+from wardgate.hospital.ward.answering.trials.model import judge_model
+from wardgate.hospital.ward.answering.trials.record import Asked, Judged
 
-__all__ = ["Columns", "Judged", "Trial", "inferred", "judge"]
+__all__ = ["Asked", "Columns", "Judged", "Tables", "inferred", "judge_corpus", "judge_model"]

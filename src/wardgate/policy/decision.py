@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Literal
 
-from wardgate.policy import answers, common, copies, membership, realism
+from wardgate.policy import answers, canaries, common, copies, disclosure, membership, models, realism, refreshes
 from wardgate.policy.claims import claim_fault
 from wardgate.policy.rule import Case, Judgement, Rule
 from wardgate.records.errors import Invalid, Refused
@@ -20,7 +20,11 @@ RULES: tuple[Rule, ...] = (
     *common.RULES,
     *membership.RULES,
     *copies.RULES,
+    *disclosure.RULES,
+    *refreshes.RULES,
+    *canaries.RULES,
     *realism.RULES,
+    *models.RULES,
     *answers.RULES,
 )
 

@@ -1,9 +1,13 @@
 """Everything that is measured on a candidate corpus. Each part says what it found, or why it could not look."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
-from wardgate.hospital.ward.gate.battery import copying, membership, realism
+from wardgate.hospital.ward.gate.battery import canaries, copying, disclosure, membership, realism, refreshes
+from wardgate.hospital.ward.gate.battery.canaries import Refit
+from wardgate.hospital.ward.gate.battery.refreshes import Earlier
 from wardgate.hospital.ward.gate.battery.sample import LEAST, draw
 from wardgate.hospital.ward.gate.battery.tables import checked
 from wardgate.measures.disclosure import shown
@@ -12,7 +16,10 @@ from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent
 
-NAMES = (*membership.NAMES, *copying.NAMES, *realism.NAMES)
+COMPARED = (*membership.NAMES, *copying.NAMES, *disclosure.NAMES, *refreshes.NAMES)
+"""Measures that compare training persons with persons never seen."""
+
+NAMES = (*COMPARED, *canaries.NAMES, *realism.NAMES)
 
 
 def measure(
@@ -25,6 +32,9 @@ def measure(
     policy: GatePolicy,
     attempt: int,
     rng: np.random.Generator,
+    refit: Refit | None = None,
+    earlier: Sequence[Earlier] = (),
+    no_control: str = "",
 ) -> tuple[tuple[Measured, ...], tuple[Absent, ...]]:
     """Take every measure that the rules for a corpus read.
 
@@ -37,6 +47,9 @@ def measure(
         policy: Levels, tiers, rehearsal.
         attempt: 1 for the first candidate; intervals widen and p-values must be higher with each further one.
         rng: Subsampling, relabelling and rehearsal; it protects nobody.
+        refit: Fits the candidate's generator anew on other persons, where the gate has it and it is cheap.
+        earlier: Corpora of the same population that left before, oldest first.
+        no_control: Why the holdout is no control group; attacks that need one are then not run.
 
     Returns:
         The measures and, by name with a reason, those that could not be taken. Values are rounded to three
@@ -57,12 +70,15 @@ def measure(
     )
     sample = draw(tables)
     found: list[Measured | Absent] = []
-    if sample is None:
-        reason = f"fewer than {LEAST} training or holdout persons"
-        found += [Absent(name=name, reason=reason) for name in (*membership.NAMES, *copying.NAMES)]
+    if sample is None or no_control:
+        reason = no_control or f"fewer than {LEAST} training or holdout persons"
+        found += [Absent(name=name, reason=reason) for name in COMPARED]
     else:
         found += copying.measures(tables, sample)
-        found += membership.measures(tables, sample)
+        found += membership.measures(tables, sample, refit)
+        found += disclosure.measures(tables, sample)
+        found += refreshes.measures(tables, sample, earlier)
+    found += canaries.measures(tables, refit)
     found += realism.measures(tables)
     return (
         tuple(shown(part) for part in found if isinstance(part, Measured)),

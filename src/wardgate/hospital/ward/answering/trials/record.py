@@ -1,0 +1,152 @@
+"""What all trials share: the floor, the count of attempts, the verdict, and the gate's book written first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardgate.hospital.ward.gate.attempts import AttemptBook, file_digest
+from wardgate.policy import decide, weaker_than
+from wardgate.policy.remedies import Remedy, remedies
+from wardgate.records.canonical import canonical, sha256
+from wardgate.records.claim import Claim
+from wardgate.records.errors import Refused, WardgateError
+from wardgate.records.gate_policy import GatePolicy
+from wardgate.records.measured import Measured
+from wardgate.records.restriction import Restriction
+from wardgate.records.verdict import Absent, Evidence, Kind, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """By what a candidate is judged, whatever it is.
+
+    Attributes:
+        policy, floor: The hospital's policy, and the consortium's floor that it may only tighten.
+        claim: What protects people by design.
+        cumulative_epsilon: Of this population, with this candidate.
+        record: Folder of the gate's book.
+        on: Today, as an ISO date.
+    """
+
+    policy: GatePolicy
+    floor: GatePolicy | None
+    claim: Claim
+    cumulative_epsilon: float
+    record: Path
+    on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one trial measured.
+
+    Attributes:
+        persons_train: Training persons, in a band.
+        released: Makes the bytes that may leave; called only after a pass.
+    """
+
+    kind: Kind
+    persons_train: str
+    measured: tuple[Measured, ...]
+    absent: tuple[Absent, ...]
+    released: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What the gate said, and what may leave.
+
+    Attributes:
+        restrictions: What was held back.
+        released: The candidate as it was judged; only after a pass.
+    """
+
+    evidence: Evidence
+    verdict: Verdict
+    remedies: tuple[Remedy, ...]
+    restrictions: tuple[Restriction, ...]
+    released: bytes | None
+
+
+def judge(
+    asked: Asked,
+    *,
+    real: Sequence[Path],
+    candidate: Path,
+    restrictions: tuple[Restriction, ...] = (),
+    measure: Callable[[int, int], Found],
+) -> Judged:
+    """Measure and judge a candidate; whatever comes of it is written in the gate's book before it is told.
+
+    Args:
+        real: The files that make candidates belong together: their attempts are counted as one.
+        measure: From the attempt and a seed to what was found. The seed follows from the files, so that asking again
+            gives the same answer.
+
+    Raises:
+        Refused: the policy is weaker than its floor, or the attempts are used up.
+        Broken: the gate's book was changed.
+        WardgateError: whatever `measure` raises; it is on record then.
+    """
+    book = AttemptBook.open(asked.record)
+    protocol = sha256(canonical([file_digest(path) for path in real]))
+    shown = sha256(canonical([file_digest(candidate), [one.plain() for one in restrictions]]))
+    attempt = book.attempt_of(protocol, shown)
+
+    def note(outcome: str, reason: str, evidence: Evidence | None = None) -> None:
+        book.note(
+            on=asked.on,
+            protocol=protocol,
+            candidate=shown,
+            attempt=attempt,
+            outcome=outcome,
+            reason=reason,
+            evidence_sha256=None if evidence is None else evidence.fingerprint(),
+        )
+
+    with _refusals(note):
+        _allowed(asked, attempt)
+        found = measure(attempt, int(sha256(canonical([protocol, shown]))[:16], 16))
+        evidence = Evidence(
+            kind=found.kind,
+            persons_train=found.persons_train,
+            attempt=attempt,
+            claim=asked.claim,
+            cumulative_epsilon=asked.cumulative_epsilon,
+            measured=found.measured,
+            absent=found.absent,
+        )
+        verdict = decide(evidence, asked.policy)
+        passed = verdict.outcome == "pass"
+        released = found.released() if passed else None
+    against = [ruling.rule for ruling in verdict.rulings if ruling.outcome in ("fail", "not_evaluable")]
+    note(verdict.outcome, ", ".join(against), evidence)
+    return Judged(
+        evidence=evidence,
+        verdict=verdict,
+        remedies=remedies(evidence, verdict, asked.policy),
+        restrictions=restrictions,
+        released=released,
+    )
+
+
+@contextmanager
+def _refusals(note: Callable[[str, str], None]) -> Iterator[None]:
+    try:
+        yield
+    except WardgateError as error:
+        note("refused", str(error))
+        raise
+
+
+def _allowed(asked: Asked, attempt: int) -> None:
+    if asked.floor is not None:
+        weaker = weaker_than(asked.policy, asked.floor)
+        if weaker:
+            raise Refused(f"the policy is weaker than its floor; a site may only tighten it: {'; '.join(weaker)}")
+    if attempt > asked.policy.max_attempts:
+        raise Refused(
+            f"this is attempt {attempt} of {asked.policy.max_attempts} with these real tables; trying until something"
+            " passes would itself be a leak. A new protocol version with new splits starts anew"
+        )
