@@ -1,6 +1,12 @@
 """Rules for synthetic corpora: the veto against copies. Passing proves nothing."""
 
-from wardgate.policy.rule import CHOICE, Rule, probable
+from wardgate.policy.rule import CHOICE, Case, Judgement, Rule, probable
+
+
+def _crowded(case: Case) -> Judgement | None:
+    level = case.policy.proximity.crowded_level
+    return None if level is None else probable("copies.crowded", lambda _: level)(case)
+
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -12,6 +18,15 @@ RULES: tuple[Rule, ...] = (
         "Passing proves nothing.",
         source=CHOICE,
         judge=probable("copies.near", lambda policy: policy.proximity.near_copy_level),
+    ),
+    Rule(
+        name="copies.crowded",
+        kinds=("corpus", "joint-corpus"),
+        tests="Veto: do many rows crowd around one training patient, far more than around any patient never seen?",
+        attacker="The corpus and one patient's whole record.",
+        meaning="Many rows made from one record give that patient away, though every other patient is safe.",
+        source=CHOICE,
+        judge=_crowded,
     ),
     Rule(
         name="copies.exact",

@@ -109,6 +109,28 @@ def _rehearsal(case: Case) -> Judgement:
     return Judgement(outcome=case.untested, limit=limit, measured=measured, reason=reason, detects=_detects(case))
 
 
+NO_CONTROL = 0.001
+"""A holdout less likely than this is no control. It says nothing of the candidate, so attempts do not change it."""
+
+
+def _control(name: str) -> Judge:
+    def judge(case: Case) -> Judgement | None:
+        if case.policy.membership.shadows is None:  # signed before controls were looked at
+            return None
+        limit = f"chance of at least {NO_CONTROL:g} of such a split"
+        measured, _ = case.find(name)
+        if measured is None:
+            return missing(case, name, limit, attack=True)
+        if not sound(measured) or not 0 <= measured.low <= measured.high <= 1:
+            return Judgement(outcome="fail", limit=limit, measured=measured, reason="the measure is not a probability")
+        if measured.low >= NO_CONTROL:
+            return Judgement(outcome="pass", limit=limit, measured=measured)
+        reason = "the holdout is no control, so no attack on it shows anything; split again, by person and at random"
+        return Judgement(outcome=case.untested, limit=limit, measured=measured, reason=reason)
+
+    return judge
+
+
 _SEES_CORPUS = "The corpus, one patient's whole record, and records of similar patients who took no part."
 
 RULES: tuple[Rule, ...] = (
@@ -169,5 +191,25 @@ RULES: tuple[Rule, ...] = (
         meaning="A test that would not notice copied patients says nothing by staying silent.",
         source=CHOICE,
         judge=_rehearsal,
+    ),
+    Rule(
+        name="control.overlap",
+        kinds=("corpus", "joint-corpus"),
+        tests="Are holdout persons in the training table as well, beyond the twins that coarse columns bring?",
+        attacker="Nothing; this is about the test itself.",
+        meaning="Where a patient stands on both sides, no comparison can show that the patient was used.",
+        source=CHOICE,
+        judge=_control("control.overlap"),
+    ),
+    Rule(
+        name="control.period",
+        kinds=("corpus", "joint-corpus"),
+        tests="Can a model tell training from holdout persons though it never saw the corpus, for instance because "
+        "they are of another year?",
+        attacker="Nothing; this is about the test itself.",
+        meaning="Where the two sides differ in themselves, an attack that tells them apart has not found a patient, "
+        "and one that fails has not shown safety.",
+        source=CHOICE,
+        judge=_control("control.period"),
     ),
 )

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from wardgate.measures.attacks import copies
+from wardgate.records.dictionary import Dictionary
 from wardgate.records.feature import Feature, Subgroup
 
 FEATURES = (
@@ -68,7 +69,7 @@ def test_rare_combinations_of_members_are_seen(rng: np.random.Generator) -> None
     known = tuple(
         Feature(name=name, type="number", unit="1", range=(0, 1), quasi_identifier=True) for name in ("first", "second")
     )
-    assert copies.quasi_identifiers((*known, FEATURES[3]), ()) == known
+    assert Dictionary(features=(*known, FEATURES[3])).quasi_identifiers == known
 
     def table(count: int) -> pl.DataFrame:
         return pl.DataFrame({"first": rng.random(count), "second": rng.random(count)})
@@ -84,18 +85,18 @@ def test_rare_combinations_of_members_are_seen(rng: np.random.Generator) -> None
 def test_rows_near_members_are_seen_and_ties_say_nothing(rng: np.random.Generator) -> None:
     near, index = rng.random(2000).astype(np.float32), rng.integers(0, 500, 2000)
     other = rng.random(2000).astype(np.float32)
-    assert copies.near_copies(near, index, other, index, persons=500) > 0.01
+    assert copies.near_copies(near, index, other, index, persons=(500, 500)) > 0.01
     close = near.copy()
     close[:40] = 0.00001
-    assert copies.near_copies(close, index, other, index, persons=500) < 0.01
-    assert copies.near_copies(near, index, near, index, persons=500) == 1.0
+    assert copies.near_copies(close, index, other, index, persons=(500, 500)) < 0.01
+    assert copies.near_copies(near, index, near, index, persons=(500, 500)) == 1.0
 
 
 def test_a_crowd_around_one_person_is_one_hit(rng: np.random.Generator) -> None:
     near, index = rng.random(2000).astype(np.float32), rng.integers(0, 500, 2000)
     other = rng.random(2000).astype(np.float32)
     near[:30], index[:30] = 0.00001, 7
-    assert copies.near_copies(near, index, other, index, persons=500) > 0.01
+    assert copies.near_copies(near, index, other, index, persons=(500, 500)) > 0.01
 
 
 def test_no_hits_are_no_evidence() -> None:
@@ -106,8 +107,9 @@ def test_no_hits_are_no_evidence() -> None:
 
 def test_without_marked_traits_subgroups_then_categories_stand_in() -> None:
     plain = tuple(feature.model_copy(update={"quasi_identifier": False}) for feature in FEATURES)
-    assert [part.name for part in copies.quasi_identifiers(plain, (Subgroup(feature="sex"),))] == ["sex"]
-    assert [part.name for part in copies.quasi_identifiers(plain, ())] == ["region", "sex"]
+    grouped = Dictionary(features=plain, subgroups=(Subgroup(feature="sex"),))
+    assert [part.name for part in grouped.quasi_identifiers] == ["sex"]
+    assert [part.name for part in Dictionary(features=plain).quasi_identifiers] == ["region", "sex"]
     assert copies.rare_combinations((), pl.DataFrame({"x": [1]}), pl.DataFrame({"x": [1]}), np.array([True])) == (
         1.0,
         0,

@@ -22,8 +22,11 @@ Flags = NDArray[np.bool_]
 Distances = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-TAILS = (0.005, 0.02, 0.1)
+TAILS = (0.001, 0.005, 0.02, 0.1)
 """Shares of the corpus, nearest to any person, in which near copies are counted."""
+
+LEAST_ROWS = 20
+"""Rows below which a tail could not show anything."""
 
 RARE = 10
 """A combination held by at most so many persons is rare (CMS: cells of 1 to 10)."""
@@ -53,30 +56,33 @@ def p_value(name: str, value: float, *, persons: tuple[int, int], level: float, 
 
 
 def near_copies(
-    to_member: Distances, member_index: Indices, to_other: Distances, other_index: Indices, *, persons: int
+    to_member: Distances, member_index: Indices, to_other: Distances, other_index: Indices, *, persons: tuple[int, int]
 ) -> float:
     """Return the p-value of one space: are the rows nearest to anybody nearest to members suspiciously often?
 
     Among the rows in each tail of the distance to the nearest person, every nearest person counts once, so rows
     that crowd around one person prove nothing twice. Rows equally near to a member and to another are left out.
+    The sides may differ in size: whoever is hit, who of them is a member is a draw without replacement.
 
     Args:
         to_member: Distance of each row to its nearest member, shape (m,).
         member_index: That member, shape (m,).
         to_other: The same for persons never seen.
         other_index: That person, shape (m,).
-        persons: Members, and as many others.
+        persons: Members, and others.
     """
+    members, others = persons
     nearer = np.minimum(to_member, to_other)
+    tails = [tail for tail in TAILS if tail * len(nearer) >= LEAST_ROWS] or [TAILS[-1]]
     best = 1.0
-    member = np.arange(2 * persons) < persons
-    for tail in TAILS:
+    member = np.arange(members + others) < members
+    for tail in tails:
         inside = nearer <= np.quantile(nearer, tail)
-        hit = np.zeros(2 * persons, dtype=np.bool_)
+        hit = np.zeros(members + others, dtype=np.bool_)
         hit[member_index[inside & (to_member < to_other)]] = True
-        hit[persons + other_index[inside & (to_other < to_member)]] = True
+        hit[members + other_index[inside & (to_other < to_member)]] = True
         best = min(best, excess(hit, member))
-    return min(1.0, best * len(TAILS))
+    return min(1.0, best * len(tails))
 
 
 def exact_matches(features: Sequence[Feature], real: pl.DataFrame, synthetic: pl.DataFrame, member: Flags) -> float:
@@ -160,11 +166,21 @@ def binned(feature: Feature, table: pl.DataFrame, *, bins: int) -> Indices:
     return np.where(np.isnan(values), bins, np.clip(place, 0, bins - 1)).astype(np.int64)
 
 
+def holders(features: Sequence[Feature], table: pl.DataFrame) -> Indices:
+    """Return a number for each whole record, the same for the same record, shape (n,)."""
+    return _numbered([_values(feature, table, table[:0]) for feature in features])
+
+
 def _reproduced(parts: Sequence[Indices], persons: int) -> tuple[Flags, Indices]:
     """Return which persons' combination of values some synthetic row has, and how many persons hold each one's."""
-    key = np.zeros(len(parts[0]), dtype=np.int64)
-    for part in parts:
-        # Renumbered after every column, so that the key stays below rows x values and never overflows.
-        key = np.unique(key * (int(part.max()) + 1) + part, return_inverse=True)[1].astype(np.int64)
+    key = _numbered(parts)
     held = np.bincount(key[:persons], minlength=int(key.max()) + 1)
     return np.isin(key[:persons], key[persons:]), held[key[:persons]]
+
+
+def _numbered(parts: Sequence[Indices]) -> Indices:
+    """Return a number for each combination, from 0 on. Renumbered after every column, so that it never overflows."""
+    key = np.zeros(len(parts[0]), dtype=np.int64)
+    for part in parts:
+        key = np.unique(key * (int(part.max(initial=0)) + 1) + part, return_inverse=True)[1].astype(np.int64)
+    return key

@@ -167,7 +167,7 @@ def probability(largest: float, reference: Scores) -> float:
     return (1 + above) / (1 + len(reference))
 
 
-def battery_p(probability: float, *, persons: tuple[int, int], level: float) -> Measured:
+def battery_p(probability: float, *, persons: tuple[int, int], level: float, note: str = "") -> Measured:
     """Report the battery's p-value. An innocent corpus scores uniformly between 0 and 1."""
     return Measured(
         name="membership.battery",
@@ -176,7 +176,7 @@ def battery_p(probability: float, *, persons: tuple[int, int], level: float) -> 
         high=probability,
         level=level,
         n=persons,
-        note="The value is a p-value: the chance of such success if no member could be told.",
+        note=f"The value is a p-value: the chance of such success if no member could be told. {note}".rstrip(),
     )
 
 

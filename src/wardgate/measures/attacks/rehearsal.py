@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.measures.attacks import copies, membership
+from wardgate.measures.attacks import copies, crowds, membership
 from wardgate.measures.attacks.nearest import Neighbours, nearest
 from wardgate.measures.attacks.space import Points
 from wardgate.measures.intervals import clopper_pearson
@@ -29,34 +29,47 @@ class Surroundings:
     Attributes:
         pool: Members, then as many non-members.
         train: All training persons.
+        others: How many persons never seen there are.
         pool_to_synthetic: With `SLACK` neighbours more than the attacks use.
-        synthetic_to_members, synthetic_to_others: The nearest one of each row.
-        train_to_members, train_to_others: The same for every training person, standing for a copy of that person.
+        synthetic_to_train, synthetic_to_others: The nearest one of each row.
+        train_to_others: The same for every training person.
+        others_to_others: Each and the next of them; absent where no crowd is looked for in this space.
     """
 
     pool: Points
     train: Points
+    others: int
     pool_to_synthetic: Neighbours
     pool_to_reference: Neighbours
-    synthetic_to_members: Neighbours
+    synthetic_to_train: Neighbours
     synthetic_to_others: Neighbours
-    train_to_members: Neighbours
     train_to_others: Neighbours
+    others_to_others: Neighbours | None
 
 
-def surroundings(*, pool: Points, train: Points, reference: Points, synthetic: Points) -> Surroundings:
-    """Take all distances of one space. The pool's first half are members."""
-    half = len(pool) // 2
-    members, others = pool[:half], pool[half:]
+def surroundings(
+    *, pool: Points, train: Points, others: Points, reference: Points, synthetic: Points, crowds: bool = False
+) -> Surroundings:
+    """Take all distances of one space.
+
+    Args:
+        pool: Members, then as many non-members.
+        train: All training persons.
+        others: All persons never seen.
+        reference: Real persons outside the pool.
+        synthetic: Rows of the candidate.
+        crowds: Whether to look at persons never seen among themselves.
+    """
     return Surroundings(
         pool=pool,
         train=train,
+        others=len(others),
         pool_to_synthetic=nearest(pool, synthetic, membership.DEEP + SLACK),
         pool_to_reference=nearest(pool, reference, membership.DEEP),
-        synthetic_to_members=nearest(synthetic, members, 1),
+        synthetic_to_train=nearest(synthetic, train, 1),
         synthetic_to_others=nearest(synthetic, others, 1),
-        train_to_members=nearest(train, members, 1),
         train_to_others=nearest(train, others, 1),
+        others_to_others=nearest(others, others, 2) if crowds else None,
     )
 
 
@@ -77,7 +90,8 @@ def rehearse(
     """Share of rehearsals in which the attacks or the near-copy veto notice the planted copies.
 
     A gate with eyes scores near 1; one that sees nothing scores about the sum of the two levels. The copies are
-    whole, so the exact-match test is left out: it would always notice, and say nothing about a leak that hides.
+    whole, so the exact-match test is left out: it would always notice, and say nothing about a leak that hides. Only
+    attacks by distance are rerun, against the threshold of all attacks together: the share is a lower one.
 
     Args:
         spaces: The distances of each space.
@@ -125,18 +139,29 @@ def _noticed(
 
 def near_p(space: Surroundings, *, planted: Indices | None = None, replaced: Indices | None = None) -> float:
     """Return the near-copy p-value of one space, with copies of `planted` in place of the rows `replaced`, if given."""
-    tables = []
-    for synthetic, train in (
-        (space.synthetic_to_members, space.train_to_members),
-        (space.synthetic_to_others, space.train_to_others),
-    ):
-        distance, index = synthetic.distance[:, 0], synthetic.index[:, 0]
-        if planted is not None and replaced is not None:
-            distance, index = distance.copy(), index.copy()
-            distance[replaced], index[replaced] = train.distance[planted, 0], train.index[planted, 0]
-        tables.append((distance, index))
-    (to_member, member), (to_other, other) = tables
-    return copies.near_copies(to_member, member, to_other, other, persons=len(space.pool) // 2)
+    to_train, train = space.synthetic_to_train.distance[:, 0], space.synthetic_to_train.index[:, 0]
+    to_other, other = space.synthetic_to_others.distance[:, 0], space.synthetic_to_others.index[:, 0]
+    if planted is not None and replaced is not None:
+        to_train, to_other = to_train.copy(), to_other.copy()
+        train, other = train.copy(), other.copy()
+        to_train[replaced], train[replaced] = 0.0, planted
+        to_other[replaced] = space.train_to_others.distance[planted, 0]
+        other[replaced] = space.train_to_others.index[planted, 0]
+    return copies.near_copies(to_train, train, to_other, other, persons=(len(space.train), space.others))
+
+
+def crowded_p(space: Surroundings) -> float | None:
+    """Return the p-value of the largest crowd around a training person, or nothing where none was looked for."""
+    if space.others_to_others is None:
+        return None
+    counts = [
+        crowds.crowds(near.distance[:, 0], near.index[:, 0], reach)
+        for near, reach in (
+            (space.synthetic_to_train, space.train_to_others.distance[:, 0]),
+            (space.synthetic_to_others, space.others_to_others.distance[:, 1]),
+        )
+    ]
+    return crowds.crowded(*counts)
 
 
 def _planted_distances(space: Surroundings, planted: Indices, replaced: Indices, rows: int) -> NDArray[np.float32]:

@@ -69,6 +69,30 @@ def spaces(features: Sequence[Feature], real: pl.DataFrame, synthetic: pl.DataFr
     )
 
 
+def plain(features: Sequence[Feature], table: pl.DataFrame) -> tuple[Points, NDArray[np.bool_]]:
+    """Return one coordinate a column for attacks by trees and by cells, and which of them are categories.
+
+    Args:
+        features: All columns, the outcome among them.
+        table: n rows.
+
+    Returns:
+        Shape (n, d), numbers as they are, categories as codes, NaN where missing; and shape (d,).
+
+    Raises:
+        Invalid: a column is missing, or a category is unknown to the study.
+    """
+    columns = []
+    for feature in features:
+        if feature.type == "category":
+            place, known = codes(feature, table), len(feature.values or ())
+            columns.append(np.where(place == known, np.nan, place))
+        else:
+            columns.append(numbers(feature, table))
+    found = np.ascontiguousarray(np.column_stack(columns), dtype=np.float32)
+    return found, np.array([feature.type == "category" for feature in features])
+
+
 def numbers(feature: Feature, table: pl.DataFrame) -> NDArray[np.float64]:
     """Return a numeric column, shape (n,); missing and non-finite values are NaN."""
     if feature.name not in table.columns:

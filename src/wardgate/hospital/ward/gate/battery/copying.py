@@ -8,12 +8,12 @@ import polars as pl
 from wardgate.hospital.ward.gate.battery.sample import Sample
 from wardgate.hospital.ward.gate.battery.tables import Tables
 from wardgate.measures.attacks import copies
-from wardgate.measures.attacks.rehearsal import near_p
+from wardgate.measures.attacks.rehearsal import crowded_p, near_p
 from wardgate.measures.disclosure import coarse
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent
 
-NAMES = ("copies.near", "copies.exact", "copies.reused_values", "copies.rare_combinations")
+NAMES = ("copies.near", "copies.crowded", "copies.exact", "copies.reused_values", "copies.rare_combinations")
 
 
 def measures(tables: Tables, sample: Sample) -> Iterator[Measured | Absent]:
@@ -23,8 +23,11 @@ def measures(tables: Tables, sample: Sample) -> Iterator[Measured | Absent]:
     member = np.arange(real.height) < tables.train.height
     persons = (coarse(tables.train.height), coarse(tables.holdout.height))
     near = min(1.0, len(sample.spaces) * min(near_p(space) for space in sample.spaces.values()))
-    note = "Rows nearest to any person, in the values and in their ranks."
-    yield copies.p_value("copies.near", near, persons=sample.persons, level=level, note=note)
+    note = f"Rows nearest to any person, in the values and in their ranks. {sample.note}".rstrip()
+    yield copies.p_value("copies.near", near, persons=persons, level=level, note=note)
+    crowd = min(p for space in sample.spaces.values() if (p := crowded_p(space)) is not None)
+    note = f"The largest crowd of rows around one training person, against those around others. {sample.note}".rstrip()
+    yield copies.p_value("copies.crowded", crowd, persons=persons, level=level, note=note)
     exact = copies.exact_matches(columns, real, candidate, member)
     yield copies.p_value("copies.exact", exact, persons=persons, level=level, note="Whole records, outcome included.")
     reused, holders = copies.reused_values(columns, real, candidate, member)

@@ -17,6 +17,9 @@ Flags = NDArray[np.bool_]
 MOST = 10_000
 """Members compared at most: the highest tier of the policy. More would cost time and change no limit."""
 
+MOST_ROWS = 100_000
+"""Synthetic rows compared at most, drawn at random; real persons are never left out for time."""
+
 LEAST = GRID
 """Persons on either side below whom not even a veto is tried."""
 
@@ -32,16 +35,19 @@ class Sample:
         members: Rows of the training table.
         others: Rows of the holdout table.
         pool: Members, then non-members.
-        reference: How many further real persons there are.
-        references: They.
+        references: Further real persons: of the training and tuning tables, or a fifth of both sides.
+        candidate: The synthetic rows that are compared.
         spaces: By name, all distances of one space.
+        note: What of the tables was looked at, where it is not all of them.
     """
 
     members: NDArray[np.int64]
     others: NDArray[np.int64]
     pool: pl.DataFrame
     references: pl.DataFrame
+    candidate: pl.DataFrame
     spaces: dict[str, Surroundings]
+    note: str
 
     @property
     def size(self) -> int:
@@ -65,27 +71,67 @@ class Sample:
 
 
 def draw(tables: Tables) -> Sample | None:
-    """Draw the sample, or nothing where there are fewer than `LEAST` persons on a side."""
-    train, tuning, holdout = tables.train, tables.tuning, tables.holdout
-    size = coarse(min(train.height, holdout.height, MOST))
+    """Draw the sample, or nothing where there are fewer than `LEAST` persons on a side.
+
+    Reference persons are the training persons who are no members, and the tuning persons. Where they are too few, a
+    fifth of the training and as many of the holdout persons serve instead, drawn blindly, so members and non-members
+    stay alike.
+    """
+    train, tuning, holdout, rng = tables.train, tables.tuning, tables.holdout, tables.rng
+    smaller = min(train.height, holdout.height)
+    size = coarse(min(smaller, MOST))
     if size < LEAST:
         return None
-    seen, unseen = tables.rng.permutation(train.height), tables.rng.permutation(holdout.height)
+    notes = []
+    given = 0
+    if train.height - size + tuning.height < LEAST_REFERENCE:
+        size, given = coarse(min(smaller - smaller // 5, MOST)), smaller // 5
+        notes.append("A fifth of the training and of the holdout persons serve as reference.")
+        if size < LEAST:
+            return None
+    seen, unseen = rng.permutation(train.height), rng.permutation(holdout.height)
     members, others = seen[:size], unseen[:size]
-    real = pl.concat((train, tuning, holdout))
     first_holdout = train.height + tuning.height
-    reference = np.concatenate((seen[size:], np.arange(train.height, first_holdout)))
+    spare = seen[size : size + given] if given else seen[size:]
+    reference = np.concatenate(
+        (spare, np.arange(train.height, first_holdout), first_holdout + unseen[size : size + given])
+    )
     chosen = np.concatenate((members, first_holdout + others))
+    candidate = tables.candidate
+    if candidate.height > MOST_ROWS:
+        candidate = candidate[np.sort(rng.choice(candidate.height, MOST_ROWS, replace=False))]
+        notes.append(f"{MOST_ROWS:,} synthetic rows, drawn at random, were compared by distance.")
+    constant = _constant(tables)
+    if constant:
+        notes.append(f"{constant} of {len(tables.columns)} columns have one value for every real person.")
+    real = pl.concat((train, tuning, holdout))
+    placed = spaces(tables.columns, real, candidate)
     distances = {
         space.name: surroundings(
             pool=space.real[chosen],
             train=space.real[: train.height],
+            others=space.real[first_holdout:],
             reference=space.real[reference],
             synthetic=space.synthetic,
+            crowds=space is placed[0],
         )
-        for space in spaces(tables.columns, real, tables.candidate)
+        for space in placed
     }
-    return Sample(members=members, others=others, pool=real[chosen], references=real[reference], spaces=distances)
+    return Sample(
+        members=members,
+        others=others,
+        pool=real[chosen],
+        references=real[reference],
+        candidate=candidate,
+        spaces=distances,
+        note=" ".join(notes),
+    )
+
+
+def _constant(tables: Tables) -> int:
+    """How many columns tell no two real persons apart."""
+    real = pl.concat((tables.train, tables.tuning, tables.holdout))
+    return sum(real[feature.name].n_unique() < 2 for feature in tables.columns)
 
 
 def too_small(sample: Sample, tables: Tables) -> str:
