@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.hospital.ward.gate.battery.sample import MOST, Sample, subgroups, too_small
+from wardgate.hospital.ward.gate.battery.sample import MOST, MOST_ROWS, Sample, subgroups, too_small
 from wardgate.hospital.ward.gate.battery.tables import Tables
 from wardgate.measures.attacks import membership, refreshes
 from wardgate.measures.attacks.copies import p_value
@@ -81,9 +81,16 @@ def measures(tables: Tables, sample: Sample, earlier: Sequence[Earlier]) -> Iter
         reason = reason or "it is not known who was used for an earlier corpus"
         yield from (Absent(name=name, reason=reason) for name in NAMES)
         return
-    corpora = [part.corpus for part in earlier]
+    corpora = [_capped(part.corpus, tables) for part in earlier]
     yield _battery(tables, sample, corpora, roles)
-    yield _changed(tables, corpora, roles)
+    yield _changed(tables, sample.candidate, corpora, roles)
+
+
+def _capped(corpus: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Return at most as many rows as are compared of the candidate, drawn at random."""
+    if corpus.height <= MOST_ROWS:
+        return corpus
+    return corpus[np.sort(tables.rng.choice(corpus.height, MOST_ROWS, replace=False))]
 
 
 def _fitting(roles: Roles, tables: Tables) -> Roles:
@@ -152,10 +159,18 @@ def _battery(
         rng=tables.rng,
     )
     found_p, _ = membership.null(scores, drawn)
-    return p_value(name, found_p, persons=(size, size), level=tables.level, note="All earlier corpora and this one.")
+    return p_value(
+        name,
+        found_p,
+        persons=(size, size),
+        level=tables.level,
+        note=f"All earlier corpora and this one. {sample.note}".strip(),
+    )
 
 
-def _changed(tables: Tables, corpora: Sequence[pl.DataFrame], roles: Sequence[Roles]) -> Measured | Absent:
+def _changed(
+    tables: Tables, candidate: pl.DataFrame, corpora: Sequence[pl.DataFrame], roles: Sequence[Roles]
+) -> Measured | Absent:
     name = NAMES[1]
     strata: list[refreshes.Stratum] = []
     changed = controls = 0
@@ -175,7 +190,7 @@ def _changed(tables: Tables, corpora: Sequence[pl.DataFrame], roles: Sequence[Ro
             reason = f"fewer than {LEAST_CHANGED} holdout persons came when those who entered or left did"
             return Absent(name=name, reason=reason)
         changed, controls = max(changed, moved), max(controls, *alike)
-        strata += _strata(tables, corpus, pairs, was.left, held)
+        strata += _strata(tables, (corpus, candidate), pairs, was.left, held)
     if not strata:
         return p_value(name, 1.0, persons=(0, 0), level=tables.level, note="Nobody entered or left since.")
     permutations = tables.policy.membership.permutations
@@ -186,13 +201,13 @@ def _changed(tables: Tables, corpora: Sequence[pl.DataFrame], roles: Sequence[Ro
 
 def _strata(
     tables: Tables,
-    corpus: pl.DataFrame,
+    corpora: tuple[pl.DataFrame, pl.DataFrame],
     pairs: Sequence[tuple[Flags, Flags]],
     left: pl.DataFrame,
     held: Flags,
 ) -> Iterator[refreshes.Stratum]:
     """Yield those who entered, by what they were before, and those who left, each beside their controls."""
-    before, after = _encoded(tables, (corpus, tables.candidate), left)
+    before, after = _encoded(tables, corpora, left)
     first_holdout = tables.train.height + tables.tuning.height
     first_left = first_holdout + tables.holdout.height
 
