@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from timeline_corpora import BROKEN, DICTIONARY, SAFE, fresh, one_copied, persons_of, taken, timelines, timelines_copied
+from timeline_sets import DAMAGE, eicu, halves, physionet
 
 from wardgate.hospital.ward.gate.battery import timelines as battery
 from wardgate.measures.attacks.persons import constants, per_person, typed
@@ -187,3 +188,26 @@ def test_without_copies_nobody_stands_out(hospital) -> None:
     train, _ = hospital
     corpus = fresh(train, np.random.default_rng(6))
     assert _share_nearer_than_any_safe(train, corpus, 30, rows=False) < 0.2
+
+
+@pytest.mark.data
+def test_half_of_real_patients_passes_against_the_other_and_damaged_ones_do_not(data_folder) -> None:
+    """eICU demo, 1,367 stays of 25 hours."""
+    rng = np.random.default_rng(0)
+    table, plan = eicu(data_folder)
+    one, other = halves(table, plan, rng)
+    assert _judged(_parts(one, other, plan)).outcome == "pass"
+    for name, damage in DAMAGE.items():
+        assert _judged(_parts(one, damage(other, plan, rng), plan)).outcome == "fail", name
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_real_patients_with_irregular_hours_pass_and_damaged_ones_do_not(data_folder) -> None:
+    """PhysioNet 2012, 8,000 stays."""
+    rng = np.random.default_rng(0)
+    table, plan = physionet(data_folder)
+    one, other = halves(table, plan, rng, first=2000)
+    assert _judged(_parts(one, other, plan)).outcome == "pass"
+    for name, damage in DAMAGE.items():
+        assert _judged(_parts(one, damage(other, plan, rng), plan)).outcome == "fail", name
