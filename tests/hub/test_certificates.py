@@ -10,18 +10,23 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import made_certificates as made
+from wardgate.hub import layout
 from wardgate.hub.intake.certificates import Examined, Material, examine
 from wardgate.records.approval import approve
 from wardgate.records.canonical import sha256
-from wardgate.records.certificate import LogInclusion, approvable, verdict_leaf
+from wardgate.records.certificate import DISCLAIMER, approvable, claim_for, verdict_leaf
 from wardgate.records.certificate_file import open_certificate
+from wardgate.records.certificate_parts import (
+    LogInclusion,
+)
 from wardgate.records.claim import Claim
 from wardgate.records.envelope import Statement, seal
 from wardgate.records.errors import Broken, Refused
-from wardgate.records.keyring import Enrolled, Keyring
+from wardgate.records.keyring import Enrolled, Keyring, read_keyring
 from wardgate.records.log import MerkleLog, inclusion_proof, root
 from wardgate.records.messages import CERTIFICATE
 from wardgate.records.revocation import Revocation, seal_revocation
+from wardgate.records.verdict import Verdict
 
 ROLES = ("privacy_officer", "second_person")
 TOO_FEW = {"membership.rehearsal": "too few persons for any tier of the policy"}
@@ -148,6 +153,7 @@ def test_a_fail_dressed_as_a_pass_is_found_by_deciding_again() -> None:
 
     def upgraded(said: dict) -> None:
         said["verdict"]["outcome"] = "pass"
+        said["claim"] = made.made().opened.certificate.claim
         for ruling in said["verdict"]["rulings"]:
             ruling["outcome"] = "pass"
 
@@ -169,11 +175,26 @@ def test_a_verdict_of_another_version_is_held_to_its_outcomes(whole) -> None:
 
     def dressed(said: dict) -> None:
         older(said)
-        said["verdict"]["outcome"] = "fail"
         said["verdict"]["rulings"][-1]["outcome"] = "fail"
 
     forged = resealed(whole, dressed)
     assert state(examine(forged.envelope, material(forged)), "policy decided again")[0] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda said: said.update(validUntil="2031-01-01"), "the policy lets a certificate hold until 2027-11-21"),
+        (lambda said: said["attempts"].update(number=2), "attempt: stated otherwise"),
+        (lambda said: said["attempts"].update(of=99), "attempts: stated otherwise"),
+        (lambda said: said["dp"]["claim"].update(kind="dp", epsilon="0.1", delta="1e-6"), "noise: stated otherwise"),
+        (lambda said: said["source"].update(personsBand="100-199"), "band of persons: stated otherwise"),
+        (lambda said: said["policy"].update(profile="public-open"), "profile: stated otherwise"),
+        (lambda said: said.update(claim=f"Safe for everybody. {DISCLAIMER}"), "claim: stated otherwise"),
+    ],
+)
+def test_what_is_stated_beside_the_evidence_may_not_go_beyond_it(whole, change, words: str) -> None:
+    only(resealed(whole, change), "statements", kind=Broken, match=words)
 
 
 def test_a_policy_loosened_after_the_verdict_is_found(whole) -> None:
@@ -310,7 +331,7 @@ def test_a_forged_approval_is_found(whole) -> None:
 
 
 def test_approvals_do_not_move_to_a_changed_certificate(whole) -> None:
-    longer = resealed(whole, lambda said: said.update(validUntil="2031-01-01"))
+    longer = resealed(whole, lambda said: said.update(validUntil="2027-11-20"))
     only(longer, "approvals", kind=Broken, match="approved something else", approvals=whole.approvals)
 
 
@@ -360,6 +381,7 @@ def test_no_two_signatures_make_a_failed_privacy_rule_pass() -> None:
     def waived(said: dict) -> None:
         said["exceptions"] = [made.waiver("membership.auc", leak).plain()]
         said["verdict"]["outcome"] = "pass_with_exceptions"
+        said["claim"] = claim_for(Verdict.from_plain(said["verdict"]))
         for ruling in said["verdict"]["rulings"]:
             if ruling["rule"] == "membership.auc":
                 ruling["outcome"] = "waived"
@@ -392,12 +414,11 @@ def test_noise_of_a_test_is_never_accepted() -> None:
 
 
 def test_a_certificate_of_a_demo_run_is_examined_with_the_keys_of_its_roster(whole, small, tmp_path) -> None:
-    from wardgate.hub import layout
-    from wardgate.records.keyring import read_keyring
-
     run = small.write(tmp_path / "run")
     ring = read_keyring((run / layout.ROSTER).read_bytes())
-    for name in ("northgate", layout.JOINT):
+    names = [path.name.removesuffix(".parquet") for path in (run / "commons").glob("*.parquet")]
+    assert layout.JOINT in names
+    for name in names:
         files = {"corpus.parquet": (run / layout.corpus_path(name)).read_bytes()}
         given = Material(keys=ring, on="2026-06-01", files=files, accept_simulated=True, revocations=())
         found = examine((run / layout.certificate_path(name)).read_bytes(), given)

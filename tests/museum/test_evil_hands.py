@@ -485,6 +485,7 @@ def test_a_joint_corpus_under_a_smaller_epsilon_than_its_sums_cost_is_refused(fo
         claim = said["evidence"]["claim"]
         claim["gaussian"] = claim["gaussian"][:1]
         claim["epsilon"] = said["evidence"]["cumulative_epsilon"] = "0.9"
+        said["dp"]["claim"] = claim
         study = Study.from_plain(json.loads(forger.read(layout.STUDY_LOCK))["study"])
         said["verdict"] = decide(Evidence.from_plain(said["evidence"]), study.gate).plain()
 

@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from wardgate.records.canonical import sha256
-from wardgate.records.certificate import (
-    DISCLAIMER,
+from wardgate.records.certificate import DISCLAIMER, Certificate, Opened, stated
+from wardgate.records.certificate_parts import (
     Attempts,
-    Certificate,
     GeneratorNamed,
     Noise,
-    Opened,
     PolicyNamed,
     Restrictions,
     SiteNamed,
@@ -19,7 +17,6 @@ from wardgate.records.certificate import (
     Splits,
     StudyNamed,
     Tool,
-    stated,
 )
 from wardgate.records.claim import Claim
 from wardgate.records.envelope import Signer, Statement, seal, unseal

@@ -7,8 +7,9 @@ from wardgate.hub.layout import HUB
 from wardgate.policy.decision import policy_digest
 from wardgate.records.approval import ROLES, approve
 from wardgate.records.canonical import canonical, sha256
-from wardgate.records.certificate import (
-    MONTHS,
+from wardgate.records.certificate import MONTHS, approvable, claim_for, months_after, stated
+from wardgate.records.certificate_file import seal_certificate
+from wardgate.records.certificate_parts import (
     Attempts,
     GeneratorNamed,
     Noise,
@@ -19,12 +20,7 @@ from wardgate.records.certificate import (
     Spent,
     StudyNamed,
     Tool,
-    approvable,
-    claim_for,
-    months_after,
-    stated,
 )
-from wardgate.records.certificate_file import seal_certificate
 from wardgate.records.envelope import Signer
 from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict

@@ -9,7 +9,15 @@ from wardgate.policy.decision import decide, policy_digest
 from wardgate.policy.limits import weaker_than
 from wardgate.records.approval import Approval, check_approval, check_both, check_waivers
 from wardgate.records.canonical import sha256
-from wardgate.records.certificate import Certificate, Opened, approvable, verdict_leaf
+from wardgate.records.certificate import (
+    MONTHS,
+    Certificate,
+    Opened,
+    approvable,
+    claim_for,
+    months_after,
+    verdict_leaf,
+)
 from wardgate.records.certificate_file import open_certificate
 from wardgate.records.errors import Broken, Refused, WardgateError
 from wardgate.records.finding import Check
@@ -80,6 +88,7 @@ def examine(envelope: bytes, material: Material) -> Examined:
     steps: tuple[tuple[str, Callable[[Opened, Material], str]], ...] = (
         ("signature", _signer),
         ("evidence", _evidence),
+        ("statements", _statements),
         ("policy decided again", _decision),
         ("verdict", _verdict),
         ("floor", _floor),
@@ -90,7 +99,7 @@ def examine(envelope: bytes, material: Material) -> Examined:
         ("revocation", _revocation),
     )
     lines = [_line(what, step, opened, material) for what, step in steps]
-    return Examined(opened=opened, checks=(*lines[:5], *_files(opened, material), *lines[5:], *_notes(said)))
+    return Examined(opened=opened, checks=(*lines[:6], *_files(opened, material), *lines[6:], *_notes(said)))
 
 
 class _Unchecked(Exception):
@@ -122,10 +131,32 @@ def _evidence(opened: Opened, _: Material) -> str:
     said = opened.certificate
     if said.verdict.evidence_sha256 != said.evidence.fingerprint():
         raise Broken("the evidence is not the one that was judged; it was altered after the verdict")
-    if said.dp.claim.plain() != said.evidence.claim.plain() or said.attempts.number != said.evidence.attempt:
-        raise Broken("noise or attempt are stated otherwise than in the evidence")
     check_noise_source(said.evidence)
     return f"{len(said.evidence.measured)} measures and {len(said.evidence.absent)} reasons for missing ones"
+
+
+def _statements(opened: Opened, _: Material) -> str:
+    """Hold what is stated beside evidence and policy against them: it may say no more than they do."""
+    said, rules = opened.certificate, opened.certificate.policy.rules
+    pairs: list[tuple[str, object, object]] = [
+        ("noise", said.dp.claim.plain(), said.evidence.claim.plain()),
+        ("attempt", said.attempts.number, said.evidence.attempt),
+        ("band of persons", said.source.persons_band, said.evidence.persons_train),
+    ]
+    if said.dp.study is not None:
+        pairs.append(("epsilon of the study", said.dp.study.epsilon, said.evidence.cumulative_epsilon))
+    if rules is not None:
+        pairs += [("profile", said.policy.profile, rules.profile), ("attempts", said.attempts.of, rules.max_attempts)]
+    if opened.version == 2 and said.tool.version == __version__:
+        pairs.append(("claim", said.claim, claim_for(said.verdict)))
+    other = [what for what, found, wanted in pairs if found != wanted]
+    if other:
+        raise Broken(f"{', '.join(other)}: stated otherwise than evidence, policy and verdict have it")
+    if rules is not None and said.issued_on is not None and said.valid_until is not None:
+        last = months_after(said.issued_on, rules.certificate_months or MONTHS)
+        if said.valid_until > last:
+            raise Broken(f"valid until {said.valid_until}, but the policy lets a certificate hold until {last}")
+    return "noise, attempt, persons, profile, validity and claim are those of evidence, policy and verdict"
 
 
 def _decision(opened: Opened, _: Material) -> str:

@@ -14,8 +14,15 @@ from wardgate.records.canonical import canonical, sha256
 from wardgate.records.certificate import (
     MONTHS,
     RESIDUAL_RISKS,
-    Attempts,
     Certificate,
+    approvable,
+    claim_for,
+    months_after,
+    stated,
+)
+from wardgate.records.certificate_file import seal_certificate
+from wardgate.records.certificate_parts import (
+    Attempts,
     GeneratorNamed,
     LogInclusion,
     Noise,
@@ -28,12 +35,7 @@ from wardgate.records.certificate import (
     StudyNamed,
     Subgroups,
     Tool,
-    approvable,
-    claim_for,
-    months_after,
-    stated,
 )
-from wardgate.records.certificate_file import seal_certificate
 from wardgate.records.envelope import Signer
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.study import Study
