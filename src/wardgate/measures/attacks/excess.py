@@ -86,10 +86,14 @@ def _thrown_together(stratum: Indices, member: Flags, inside: Flags) -> Indices:
 def worst(contrasts: Sequence[Contrast], *, persons: int, level: float, rng: np.random.Generator) -> Vector:
     """Return the largest of several differences with its interval: value, low, high.
 
-    The largest of many estimates lies above the largest truth by chance. How much is estimated by drawing all of
-    them anew around what was found, with their joint errors, and taken off. One difference that stands out loses
-    nothing by it; many that are alike lose most of their luck, and never more than it. Around equal truths the bound
-    stays on the careful side, since what was found is already more spread out than the truth.
+    The largest of many estimates lies above the largest truth by luck. How much is found by drawing all of them anew
+    with their joint errors: the largest around what was found, the others around what is left of them after shrinking
+    (James and Stein), and taken off. A difference that stands out from the others loses nothing; among many that are
+    nought, most of the luck of the luckiest goes.
+
+    Guarantee: with one difference the high end is an ordinary one-sided bound. With several it is one in good
+    approximation where the largest truth stands four standard errors above nought, as a limit of 0.09 does from 1,000
+    persons a side on: at one-sided 95 % one leak among twenty was missed in 8 %, several in fewer than 3 %.
 
     Args:
         contrasts: At least one, all over the same persons.
@@ -107,11 +111,20 @@ def worst(contrasts: Sequence[Contrast], *, persons: int, level: float, rng: np.
     covariance[np.diag_indices_from(covariance)] += np.maximum(0.0, floor**2 - np.diag(covariance))
     if len(values) == 1:
         return np.array([values[0], *normal(float(values[0]), math.sqrt(covariance[0, 0]), level=level)])
+    centres = _shrunk(values, np.sqrt(np.diag(covariance)))
     sizes, directions = np.linalg.eigh(covariance)
     root = directions * np.sqrt(np.maximum(sizes, 0.0))
-    largest = (values + rng.normal(size=(DRAWS, len(values))) @ root.T).max(axis=1)
-    value = float(2 * values.max() - largest.mean())
+    largest = (centres + rng.normal(size=(DRAWS, len(values))) @ root.T).max(axis=1)
+    value = float(values.max() + centres.max() - largest.mean())
     return np.array([value, *normal(value, float(largest.std(ddof=1)), level=level)])
+
+
+def _shrunk(values: Vector, deviations: Vector) -> Vector:
+    """Shrink all but the largest towards nought, by as much as their errors alone explain their size."""
+    rest = np.arange(len(values)) != int(np.argmax(values))
+    squares = float(np.sum((values[rest] / deviations[rest]) ** 2))
+    kept = max(0.0, 1.0 - max(0.0, float(rest.sum()) - 2.0) / squares) if squares > 0 else 0.0
+    return np.where(rest, kept * values, values)
 
 
 def gain(

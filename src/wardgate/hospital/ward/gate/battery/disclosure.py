@@ -29,13 +29,13 @@ NAMES = (
 WORK = 5e9
 """Persons x rows x coordinates of one search at most, as long as enough persons are left."""
 
-LEAST_SEARCHED = 1_000
+LEAST_SEARCHED = 1_250
 """Members, and strangers, who are searched for at least, however large the corpus."""
 
 GROUPS, GROUPS_WHEN_LARGE = 6, 3
-"""Groups of targets that are hidden from the attacker who knows all the rest."""
+"""Groups of targets that are hidden from the attacker who knows all the rest; fewer where not all can be searched."""
 
-SPLITS = 3
+SPLITS, SPLITS_WHEN_LARGE = 3, 2
 """Seeded splits of the columns between two parties."""
 
 ORDERS = 6
@@ -50,11 +50,13 @@ class Searched:
         parts: All columns of these persons and of the corpus, by name.
         member: Members first, then as many strangers.
         groups: Groups of targets to hide.
+        splits: Splits of the columns between two parties.
     """
 
     parts: dict[str, Part]
     member: Flags
     groups: int
+    splits: int
 
     @property
     def persons(self) -> tuple[int, int]:
@@ -93,6 +95,7 @@ def _searched(tables: Tables, sample: Sample) -> Searched:
         parts={feature.name: part(feature, persons, sample.candidate) for feature in tables.columns},
         member=np.asarray(np.arange(2 * half) < half),
         groups=GROUPS if half == sample.size else GROUPS_WHEN_LARGE,
+        splits=SPLITS if half == sample.size else SPLITS_WHEN_LARGE,
     )
 
 
@@ -127,7 +130,7 @@ def _attribute(tables: Tables, searched: Searched) -> Measured | Absent:
 
 def _linkability(tables: Tables, searched: Searched) -> Measured | Absent:
     name = "disclosure.linkability"
-    found = linkage.linkage(list(searched.parts.values()), searched.member, splits=SPLITS, rng=tables.rng)
+    found = linkage.linkage(list(searched.parts.values()), searched.member, splits=searched.splits, rng=tables.rng)
     if not found:
         return Absent(name=name, reason="one column cannot be split between two parties")
     note = f"The worst of {len(found)} splits of {len(searched.parts)} columns into halves."
