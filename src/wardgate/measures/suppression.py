@@ -87,7 +87,8 @@ def suppress(
     small = (counts > 0) & (counts < minimum)
     hidden = small.copy()
     if complementary and hidden.any():
-        hidden = _complete(counts, hidden, [line for number in numbers for line in _lines(number)], minimum)
+        lines = [line for number in numbers for line in _lines(number)]
+        hidden = _complete(counts, hidden, lines, minimum, [_counted(counts, minimum=minimum, zeros=False)])
     return tuple(
         Suppressed(
             bordered=np.where(hidden[number], np.nan, counts[number]),
@@ -96,6 +97,88 @@ def suppress(
         )
         for number in numbers
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a reader may solve for: one number for each entry, the cells of a line adding up to its total.
+
+    Attributes:
+        values: True numbers.
+        needed: How wide the reader's range of an entry must at least be where it is hidden; 0 where it need not.
+        signed: Whether numbers may be negative; if not, the reader knows that they are not.
+    """
+
+    values: Table
+    needed: Table
+    signed: bool = False
+
+
+def _counted(counts: Table, *, minimum: int, zeros: bool) -> Known:
+    small = (counts < minimum) & ((counts > 0) | zeros)
+    return Known(values=counts, needed=np.where(small, minimum - 1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """Which entries of one table with its margins may not be shown.
+
+    Attributes:
+        mask: Shape of the table with margins; True is hidden.
+        first: Entries that are hidden for themselves.
+        exposed: Whether one of them can be worked out all the same.
+    """
+
+    mask: Mask
+    first: Mask
+    exposed: bool
+
+
+def hide(
+    counts: Table,
+    *,
+    minimum: int,
+    zeros: bool,
+    sensitive: Mask,
+    values: Table | None = None,
+    needed: Table | None = None,
+    complementary: bool = True,
+) -> Hidden:
+    """Hide small and sensitive entries of one table of counts and, beside it, sums; and what would give them away.
+
+    As `suppress`, for one table whose sums of a value are shown under the same mask. Counts and sums are solved for
+    apart: every small count keeps a range of `minimum` values, every hidden sum one as wide as `needed` says.
+
+    Args:
+        counts: True counts, shape (s1, s2, ...), up to four axes.
+        zeros: Whether an entry of 0 is hidden too.
+        sensitive: Entries to hide for another reason, with margins, shape (s1 + 1, s2 + 1, ...).
+        values: Sums in the cells.
+        needed: Width of the reader's range of each hidden sum, with margins.
+        complementary: Off only in attack tests.
+
+    Raises:
+        NotEvaluable: the grand total itself is small or sensitive.
+        Unsupported: an entry cannot be hidden here, or too many to prove it safe.
+    """
+    full = bordered(_true(counts))
+    flat = full.ravel()
+    numbers = np.arange(full.size).reshape(full.shape)
+    first = (full < minimum) & ((full > 0) | zeros) | sensitive
+    if first.flat[-1]:
+        raise NotEvaluable("the table as a whole is too small, or one contributor dominates all of it")
+    known = [_counted(flat, minimum=minimum, zeros=zeros)]
+    if values is not None and needed is not None:
+        sums = bordered(values).ravel()
+        scale = max(float(np.abs(sums).max()), 1e-300)
+        wide = np.where(first, needed, 0.0).ravel() / scale
+        known.append(Known(values=sums / scale, needed=wide, signed=bool((values < 0).any())))
+    lines = _lines(numbers)
+    hidden = first.ravel().copy()
+    if complementary and hidden.any():
+        hidden = _complete(flat, hidden, lines, minimum, known)
+    exposed = bool(hidden.any()) and any(_narrow(one, hidden, lines) is not None for one in known)
+    return Hidden(mask=hidden.reshape(full.shape), first=first, exposed=exposed)
 
 
 def bordered(counts: Table) -> Table:
@@ -136,7 +219,7 @@ def _lines(numbers: NDArray[np.int64]) -> Lines:
     ]
 
 
-def _complete(counts: Table, hidden: Mask, lines: Lines, minimum: int) -> Mask:
+def _complete(counts: Table, hidden: Mask, lines: Lines, minimum: int, known: Sequence[Known]) -> Mask:
     """Return what must be hidden in all."""
     hidden = hidden.copy()
     while True:
@@ -146,7 +229,7 @@ def _complete(counts: Table, hidden: Mask, lines: Lines, minimum: int) -> Mask:
         if int(hidden.sum()) == before:
             if int((hidden & (counts < minimum)).sum()) > MOST_SMALL:
                 raise Unsupported(f"more than {MOST_SMALL} small entries, too many to prove hidden; cut more coarsely")
-            narrow = _narrow(counts, hidden, lines, minimum)
+            narrow = next((found for one in known if (found := _narrow(one, hidden, lines)) is not None), None)
             if narrow is None:
                 return hidden
             more = [_hide_next(counts, hidden, line) for line in lines if narrow in line]
@@ -179,12 +262,14 @@ def _hide_next(counts: Table, hidden: Mask, line: NDArray[np.int64]) -> bool:
     return bool(shown)
 
 
-def _narrow(counts: Table, hidden: Mask, lines: Lines, minimum: int) -> int | None:
-    """Return a small entry that the shown ones hold within fewer than `minimum` values, or None.
+def _narrow(known: Known, hidden: Mask, lines: Lines) -> int | None:
+    """Return a hidden entry that the shown ones hold in a range narrower than it needs, or None.
 
-    The reader knows that counts are not negative, and that each line's cells add up to its total. Every solution of
-    a linear program is a table that fits what is shown; together the solutions show how wide each entry can range.
+    The reader knows that each line's cells add up to its total and, unless `signed`, that no number is negative.
+    Every solution of a linear program is a table that fits what is shown; together the solutions show how wide each
+    entry can range.
     """
+    values = known.values
     unknown = np.flatnonzero(hidden)
     number = np.full(len(hidden), -1, dtype=np.int64)
     number[unknown] = np.arange(len(unknown))
@@ -194,17 +279,22 @@ def _narrow(counts: Table, hidden: Mask, lines: Lines, minimum: int) -> int | No
     signs = np.concatenate([np.append(np.ones(len(line) - 1), -1.0) for line in kept])
     open_ = hidden[entries]
     matrix = coo_matrix((signs[open_], (rows[open_], number[entries[open_]])), shape=(len(kept), len(unknown))).tocsr()
-    known = np.bincount(rows[~open_], weights=(signs * counts[entries])[~open_], minlength=len(kept))
-    low, high = counts[unknown].copy(), counts[unknown].copy()
-    for place in np.flatnonzero(counts[unknown] < minimum):
+    shown = np.bincount(rows[~open_], weights=(signs * values[entries])[~open_], minlength=len(kept))
+    bounds = (None, None) if known.signed else (0, float(values.max()))
+    low, high = values[unknown].copy(), values[unknown].copy()
+    needed = known.needed[unknown]
+    for place in np.flatnonzero(needed > 0):
         for sign in (-1.0, 1.0):
-            if high[place] - low[place] < minimum - 1:
+            if high[place] - low[place] < needed[place]:
                 goal = np.zeros(len(unknown))
                 goal[place] = sign
-                found = linprog(goal, A_eq=matrix, b_eq=-known, bounds=(0, float(counts.max())), method="highs")
-                if found.x is None:
+                found = linprog(goal, A_eq=matrix, b_eq=-shown, bounds=bounds, method="highs")
+                if found.x is not None:
+                    low, high = np.minimum(low, found.x), np.maximum(high, found.x)
+                elif known.signed:  # without bounds: nothing narrows it to this side
+                    low[place], high[place] = (-np.inf, high[place]) if sign > 0 else (low[place], np.inf)
+                else:
                     raise RuntimeError("the table's own counts do not fit its lines")
-                low, high = np.minimum(low, found.x), np.maximum(high, found.x)
-        if counts[unknown[place]] > 0 and high[place] - low[place] < minimum - 1 - 1e-6:
+        if high[place] - low[place] < needed[place] * (1 - 1e-7):
             return int(unknown[place])
     return None
