@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.gate.door import Door
+from wardgate.hospital.ward.gate.released import Released
 from wardgate.measures.logistic import fit
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid
@@ -51,6 +52,7 @@ class Bench:
         rosters: By digest, the least persons of every site that a roster introduces.
         least: The least persons of every site of any roster.
         kept: What a computation remembers between two questions.
+        released: Corpora of these persons that left before; nothing where the hospital keeps no memory.
     """
 
     hospital: Hospital
@@ -68,6 +70,7 @@ class Bench:
     least: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
     generator: Fitted | None = None
+    released: Released | None = None
     attempts: int = 0
     verdicts: list[tuple[Evidence, Verdict]] = field(default_factory=list)
     _local: Vector | None = None

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.answering.bench import Bench, Fitted
-from wardgate.hospital.ward.gate.battery import measure
+from wardgate.hospital.ward.gate.battery import Refit, measure
 from wardgate.hospital.ward.gate.candidate import CorpusTry
 from wardgate.hospital.ward.gate.ledger import POPULATION
 from wardgate.hospital.ward.generators import choose
@@ -63,6 +64,8 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
             policy=study.gate,
             attempt=attempt,
             rng=bench.rng(f"gate/{attempt}"),
+            refit=_refit(bench, entropy),
+            earlier=() if bench.released is None else bench.released.earlier(),
         )
         yield CorpusTry(
             table=table,
@@ -81,6 +84,20 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
 def _generator_name(bench: Bench) -> str:
     chosen = bench.hospital.generator
     return chosen.name if chosen else bench.study.generator.name
+
+
+def _refit(bench: Bench, entropy: Entropy) -> Refit:
+    """Return the hospital's generator with the candidate's settings, for rehearsals of which nothing leaves."""
+    study, chosen = bench.study, bench.hospital.generator
+    generator = choose(_generator_name(bench), min_leaf=chosen.min_leaf if chosen else None)
+
+    def refit(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+        fitted = generator.fit(
+            table, study, epsilon=study.budget.corpus, delta=study.budget.delta, entropy=entropy, rng=rng
+        )
+        return fitted.sample(max(fitted.persons, 1), rng=rng)
+
+    return refit
 
 
 def _fit(bench: Bench, attempt: int, entropy: Entropy) -> Fitted:

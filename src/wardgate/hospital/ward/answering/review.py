@@ -1,5 +1,6 @@
 """Joining a study: the site checks the locked study against its own data and says what it can deliver."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wardgate.entropy import Entropy
@@ -11,6 +12,8 @@ from wardgate.hospital.ward.cohort.split import NAMES, commitment, tables
 from wardgate.hospital.ward.gate.candidate import Statement
 from wardgate.hospital.ward.gate.cohorts import EarlierCohorts
 from wardgate.hospital.ward.gate.door import Door
+from wardgate.hospital.ward.gate.keyed import secret
+from wardgate.hospital.ward.gate.released import Released
 from wardgate.records.bands import band
 from wardgate.records.canonical import text_of
 from wardgate.records.errors import Refused
@@ -73,7 +76,17 @@ def open_bench(
         door=door,
         exchange_key=private_key(entropy=entropy),
         seed=seed,
+        released=_released(memory, hospital, persons, entropy),
     )
+
+
+def _released(
+    memory: Path | None, hospital: Hospital, persons: Mapping[SplitName, Sequence[str]], entropy: Entropy
+) -> Released | None:
+    if memory is None:
+        return None
+    folder = memory / f"released-{hospital.population or 'one'}"
+    return Released(folder=folder, key=secret(memory / "cohorts.key", entropy), persons=persons)
 
 
 def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench | None) -> Statement:

@@ -21,6 +21,7 @@ from wardgate.hospital.ward.cohort.build import satisfies
 from wardgate.hospital.ward.gate.candidate import Candidate, CorpusTry, Statement
 from wardgate.hospital.ward.gate.door import Door
 from wardgate.hospital.ward.gate.ledger import PrivateLedger
+from wardgate.hospital.ward.gate.population import PopulationBook
 from wardgate.privacy.budget import SPLITS
 from wardgate.records.canonical import canonical, sha256, text_of
 from wardgate.records.envelope import Signer
@@ -120,7 +121,12 @@ class Ward:
             raise Broken("the study that came is not the one that this hospital was asked to look at")
         study = Study.from_plain(json.loads(parcel.blobs[0]))
         book = None if self.private is None or not self.durable else self.private / "ledger.jsonl"
-        ledger = PrivateLedger(budget=study.budget, exact_ration=study.gate.dp.exact_sum_ration, path=book)
+        ledger = PrivateLedger(
+            budget=study.budget,
+            exact_ration=study.gate.dp.exact_sum_ration,
+            path=book,
+            population=self._population(study),
+        )
         self._door = Door(
             site=self.hospital.id,
             study=study,
@@ -132,6 +138,18 @@ class Ward:
             issued_on=self.issued_on,
         )
         return self._door
+
+    def _population(self, study: Study) -> PopulationBook | None:
+        if self.memory is None:
+            return None
+        return PopulationBook(
+            self.memory,
+            population=self.hospital.population,
+            study_sha256=self.study_sha256,
+            limits=study.gate.population,
+            on=self.issued_on,
+            entropy=self.entropy,
+        )
 
     def _candidate(self, question: Question, digest: str, parcel: Parcel) -> Candidate:
         match question.computation:
@@ -188,6 +206,8 @@ class Ward:
             self.log.append(canonical(event))
             bench.verdicts.append((evidence, verdict))
             if verdict.outcome == "pass":
+                if bench.released is not None:
+                    bench.released.keep(candidate.table, bench.part("train").table)
                 break
         if last is None:
             raise Refused(f"all {bench.study.gate.max_attempts} attempts at a corpus are used up")

@@ -1,5 +1,5 @@
 """Measures what wants to leave. One file for each thing an attacker could learn, or a reader could need."""
 
-from wardgate.hospital.ward.gate.battery.corpus import NAMES, measure
+from wardgate.hospital.ward.gate.battery.corpus import NAMES, Refit, measure
 
-__all__ = ["NAMES", "measure"]
+__all__ = ["NAMES", "Refit", "measure"]

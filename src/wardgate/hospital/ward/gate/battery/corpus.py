@@ -19,6 +19,8 @@ from wardgate.records.verdict import Absent
 COMPARED = (*membership.NAMES, *copying.NAMES, *disclosure.NAMES, *refreshes.NAMES)
 """Measures that compare training persons with persons never seen."""
 
+__all__ = ["NAMES", "Refit", "measure"]
+
 NAMES = (*COMPARED, *canaries.NAMES, *realism.NAMES)
 
 

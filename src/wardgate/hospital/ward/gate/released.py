@@ -1,0 +1,97 @@
+"""Corpora that left before, and who was used for them: what the attack on refreshes needs, kept inside the hospital.
+
+One folder a release: the corpus, the training persons as they were, and under keyed names who was held out. The rows of
+training persons are kept because a person who has left the source since is still in the corpus that was released.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from wardgate.hospital.ward.gate.battery.refreshes import Earlier, Roles, Was
+from wardgate.hospital.ward.gate.keyed import keyed
+from wardgate.records.errors import Broken
+from wardgate.records.messages import SplitName
+
+PERSON = "wardgate:person"
+HELD: tuple[SplitName, ...] = ("tuning", "holdout", "locked_test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """The releases of one population.
+
+    Attributes:
+        folder: In the hospital's memory over studies.
+        key: Secret under which persons are named.
+        persons: Identifiers of the running study's persons by split, in the order of its tables.
+    """
+
+    folder: Path
+    key: bytes
+    persons: Mapping[SplitName, Sequence[str]]
+
+    def earlier(self) -> tuple[Earlier, ...]:
+        """Return all earlier corpora, oldest first, with what today's persons were then.
+
+        Raises:
+            Broken: one cannot be read; what an attacker holds is then unknown.
+        """
+        if not self.folder.exists():
+            return ()
+        here = {name: self._named(name) for name in self.persons}
+        present = {name for names in here.values() for name in names}
+        found = []
+        for release in sorted(path for path in self.folder.iterdir() if path.name.isdigit()):
+            problem = ""
+            try:
+                corpus = pl.read_parquet(release / "corpus.parquet")
+                used = pl.read_parquet(release / "used.parquet")
+                held = frozenset(pl.read_parquet(release / "held.parquet")[PERSON])
+                names = frozenset(used[PERSON])
+            except (OSError, pl.exceptions.PolarsError):
+                problem = f"the earlier release {release.name} cannot be read; restore it before another corpus leaves"
+            if problem:
+                raise Broken(problem)
+            roles = Roles(
+                train=_roles(here["train"], names, held),
+                holdout=_roles(here["holdout"], names, held),
+                left=used.filter(~pl.col(PERSON).is_in(list(present))).drop(PERSON),
+            )
+            found.append(Earlier(corpus=corpus, roles=roles))
+        return tuple(found)
+
+    def keep(self, corpus: pl.DataFrame, train: pl.DataFrame) -> None:
+        """Remember a corpus before it leaves, whole or not at all.
+
+        Args:
+            train: Training persons in the order of `persons`.
+        """
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        number = 1 + max((int(path.name) for path in self.folder.iterdir() if path.name.isdigit()), default=0)
+        draft = self.folder / f".{number:04d}.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        held = [name for split in HELD for name in self._named(split)]
+        corpus.write_parquet(draft / "corpus.parquet")
+        train.with_columns(pl.Series(PERSON, self._named("train"))).write_parquet(draft / "used.parquet")
+        pl.DataFrame({PERSON: held}, schema={PERSON: pl.String}).write_parquet(draft / "held.parquet")
+        for path in draft.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        draft.rename(self.folder / f"{number:04d}")
+
+    def _named(self, split: SplitName) -> list[str]:
+        return [keyed(self.key, person).hex() for person in self.persons[split]]
+
+
+def _roles(names: Sequence[str], used: frozenset[str], held: frozenset[str]) -> NDArray[np.int8]:
+    return np.array(
+        [Was.USED if name in used else Was.HELD if name in held else Was.AWAY for name in names], dtype=np.int8
+    )
