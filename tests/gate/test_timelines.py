@@ -95,6 +95,20 @@ def test_a_measure_that_is_left_out_fails(hospital) -> None:
         assert _outcomes(verdict)[gone] == "fail"
 
 
+def test_whoever_has_the_dictionary_sees_that_timelines_were_not_spoken_of() -> None:
+    evidence = Evidence(
+        kind="corpus",
+        persons_train="1000-1999",
+        attempt=1,
+        claim=Claim(kind="none"),
+        cumulative_epsilon=0,
+        measured=(Measured(name="timelines.gaps", value=0, low=0, high=0),),
+        absent=(Absent(name="timelines.visits", reason="too few"),),
+    )
+    assert rules.unspoken(evidence, DICTIONARY) == rules.NAMES[2:]
+    assert rules.unspoken(evidence, DICTIONARY.model_copy(update={"time": None})) == ()
+
+
 def test_a_policy_from_before_there_were_timelines_rules_on_none(hospital) -> None:
     train, holdout = hospital
     earlier = GatePolicy.from_plain({**GatePolicy().plain(), "timelines": None})

@@ -223,3 +223,9 @@ def test_a_condition_of_a_number_needs_two_ends() -> None:
     for condition in (("1",), (None, None), ("2", "1"), ("x", "1")):
         with pytest.raises(Invalid):
             bounds(condition)
+
+
+def test_the_example_in_the_docs_can_be_read(root) -> None:
+    text = (root / "docs/gate/clinical-rules.md").read_text(encoding="utf-8")
+    assert len(parse(text.split("```yaml")[1].split("```")[0], name="example.yaml").rules) == 4
+    assert f"{len(starter().rules)} rules" in text

@@ -7,7 +7,9 @@ it speaks of one of these measures it must hold all of them, so that no single o
 from collections.abc import Callable
 
 from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded
+from wardgate.records.dictionary import Dictionary
 from wardgate.records.gate_policy import GatePolicy, Timelines
+from wardgate.records.verdict import Evidence
 
 NAMES = (
     "timelines.visits",
@@ -16,6 +18,16 @@ NAMES = (
     "timelines.within_person",
     "timelines.time_to_event",
 )
+
+
+def unspoken(evidence: Evidence, dictionary: Dictionary) -> tuple[str, ...]:
+    """Return the measures that evidence on a table with a time must speak of, and does not.
+
+    For whoever has the dictionary of a corpus and did not make its evidence: anything here means that the verdict is
+    on something else than timelines.
+    """
+    spoken = {part.name for part in evidence.measured} | {part.name for part in evidence.absent}
+    return () if dictionary.time is None else tuple(name for name in NAMES if name not in spoken)
 
 
 def _limited(name: str, most: Callable[[Timelines], float]) -> Judge:
