@@ -23,8 +23,8 @@ from harness import Figure, write
 
 from gate import wide
 from wardgate.hospital.ward.gate.battery import disclosure
-from wardgate.hospital.ward.gate.battery.sample import Sample, draw
-from wardgate.hospital.ward.gate.battery.tables import checked
+from wardgate.hospital.ward.gate.battery.sample import Sample
+from wardgate.hospital.ward.gate.battery.tables import Tables, checked
 from wardgate.measures.attacks.nearest import nearest
 from wardgate.measures.attacks.space import spaces
 from wardgate.measures.disclosure import shown
@@ -37,7 +37,7 @@ from wardgate.records.verdict import Absent, Evidence
 
 Found = list[Measured | Absent]
 
-SAFE_SEEDS, LEAKY_SEEDS = 200, 20
+SAFE_SEEDS, LEAKY_SEEDS = 100, 10
 FIRST_SEED = 70_000  # apart from the seeds on which the measures were looked at
 LARGE, SMALL = (5_500, 500, 2_000), (2_750, 250, 1_000)
 TRAITS = ("age", "sex", "region", "sbp", "triage")
@@ -50,8 +50,8 @@ def plan() -> Study:
     return small.model_copy(update={"features": features})
 
 
-def taken(plan: Study, generator: Generator, seed: int, sizes: tuple[int, int, int]) -> tuple[Found, float]:
-    """Return the measures of one corpus, and the CPU seconds that they took."""
+def taken(plan: Study, generator: Generator, seed: int, sizes: tuple[int, int, int]) -> Found:
+    """Return the measures of one corpus."""
     rng = np.random.default_rng(seed)
     train, tuning, holdout = sizes
     site = hospital(rng, train=train, tuning=tuning, holdout=holdout)
@@ -65,12 +65,22 @@ def taken(plan: Study, generator: Generator, seed: int, sizes: tuple[int, int, i
         attempt=1,
         rng=rng,
     )
-    sample = draw(tables)
-    if sample is None:
-        raise ValueError("the hospital is too small")
-    start = time.process_time()
-    found = list(disclosure.measures(tables, sample))
-    return found, time.process_time() - start
+    return list(disclosure.measures(tables, sampled(tables, rng)))
+
+
+def sampled(tables: Tables, rng: np.random.Generator) -> Sample:
+    """Draw members and strangers without the distances that other parts of the battery share."""
+    size = min(10_000, tables.train.height, tables.holdout.height) // 50 * 50
+    members, others = rng.permutation(tables.train.height)[:size], rng.permutation(tables.holdout.height)[:size]
+    return Sample(
+        members=members,
+        others=others,
+        pool=pl.concat((tables.train[members], tables.holdout[others])),
+        references=tables.tuning,
+        candidate=tables.candidate,
+        spaces={},
+        note="",
+    )
 
 
 def refused_by(found: Found, plan: Study) -> tuple[str, ...]:
@@ -150,7 +160,7 @@ def safe_figure(words: str, sizes: tuple[int, int, int]) -> Figure:
     generators = list(SAFE.values())
     refusals = []
     for seed in range(SAFE_SEEDS):
-        found, _ = taken(plan(), generators[seed % len(generators)], FIRST_SEED + seed, sizes)
+        found = taken(plan(), generators[seed % len(generators)], FIRST_SEED + seed, sizes)
         refusals.append(refused_by(found, plan()))
     hits = sum(map(bool, refusals))
     name = f"false alarms of the five rules together, safe corpora, {words}"
@@ -160,9 +170,7 @@ def safe_figure(words: str, sizes: tuple[int, int, int]) -> Figure:
 def leaky_figures(words: str, sizes: tuple[int, int, int]) -> list[Figure]:
     figures = []
     for name, (generator, goal) in LEAKY.items():
-        refusals = [
-            refused_by(taken(plan(), generator, 10_000 + seed, sizes)[0], plan()) for seed in range(LEAKY_SEEDS)
-        ]
+        refusals = [refused_by(taken(plan(), generator, 10_000 + seed, sizes), plan()) for seed in range(LEAKY_SEEDS)]
         hits = sum(map(bool, refusals))
         met = hits / LEAKY_SEEDS >= goal
         figures.append(
@@ -185,17 +193,7 @@ def seconds(name: str, sizes: tuple[int, int, int], goal: float) -> Figure:
         attempt=1,
         rng=rng,
     )
-    size = min(10_000, train.height, holdout.height) // 50 * 50
-    members, others = rng.permutation(train.height)[:size], rng.permutation(holdout.height)[:size]
-    sample = Sample(
-        members=members,
-        others=others,
-        pool=pl.concat((tables.train[members], tables.holdout[others])),
-        references=tables.tuning,
-        candidate=tables.candidate,
-        spaces={},
-        note="",
-    )
+    sample = sampled(tables, rng)
     start = time.process_time()
     list(disclosure.measures(tables, sample))
     spent = time.process_time() - start

@@ -1,4 +1,4 @@
-"""The gate on what a corpus tells of one person: safe corpora pass, each leak is caught, odd tables are said to be odd."""
+"""What a corpus tells of one person: safe corpora pass, each leak is caught, odd tables are said to be odd."""
 
 import json
 from pathlib import Path

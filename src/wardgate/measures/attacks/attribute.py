@@ -5,7 +5,8 @@ who knows them and learns the target on the corpus; and one who knows everything
 nearest record. A member's guess is compared with that of strangers who have the same true value.
 
 References: Fredrikson et al. 2014, Privacy in Pharmacogenetics, for the attack; correct attribution probability of
-    Taub et al. 2018, doi:10.1007/978-3-319-99771-1_9, for the guess among records that are alike.
+    Taub et al. 2018, Differential Correct Attribution Probability for Synthetic Data, for the guess among records
+    that are alike.
 """
 
 from collections.abc import Iterator, Sequence

@@ -7,7 +7,8 @@ binomial, fitted to all real persons whom the hospital holds, and the posterior 
 share of the population the hospital holds is unknown; the careful assumption is that the population is no larger
 than what the hospital holds, so a class is estimated as if drawn anew at that size.
 
-References: Bethlehem, Keller and Pannekoek 1990, Disclosure control of microdata, doi:10.1080/01621459.1990.10475304;
+References: Bethlehem, Keller and Pannekoek 1990, Disclosure control of microdata, Journal of the American
+    Statistical Association 85;
     k-map: Sweeney 2002, k-anonymity, doi:10.1142/S0218488502001648.
 """
 

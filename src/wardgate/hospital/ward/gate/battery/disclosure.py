@@ -88,7 +88,7 @@ def _absent(names: tuple[str, ...], reason: str) -> Iterator[Absent]:
 def _searched(tables: Tables, sample: Sample) -> Searched:
     """Take as many persons as the work allows: the sample is in random order, so the first are a random choice."""
     width = sum(_width(feature.type, feature.values) for feature in tables.columns)
-    affordable = int(WORK / (2 * sample.candidate.height * width))
+    affordable = coarse(int(WORK / (2 * sample.candidate.height * width)))
     half = min(sample.size, max(LEAST_SEARCHED, affordable))
     persons = pl.concat((sample.pool[:half], sample.pool[sample.size : sample.size + half]))
     return Searched(
