@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from wardgate.measures.attacks.nearest import nearest
 from wardgate.records.feature import ClinicalRule, Feature, Subgroup
 from wardgate.records.study import Acceptance, Cohort, Label, Study
 
@@ -209,3 +210,55 @@ def columns_resampled(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataF
             for name in train.columns
         ]
     )
+
+
+def one_person(count: int, *, noise: float = 0.05) -> Generator:
+    """A fresh sample with `count` noisy copies of one training person."""
+
+    def generate(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+        same = pl.concat([train[int(rng.integers(train.height))]] * count)
+        return planted(fresh(train, rng), moved(same, train, rng, noise=noise), rng)
+
+    return generate
+
+
+def smote(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Every row between two training persons who are alike: numbers interpolated, the rest of the first."""
+    chosen = train[rng.integers(train.height, size=train.height)]
+    scaled = [((train[name] - train[name].mean()) / train[name].std()).fill_null(0).to_numpy() for name in _DIGITS]
+    points = np.column_stack(scaled).astype(np.float32)
+    asked = np.column_stack(
+        [((chosen[name] - train[name].mean()) / train[name].std()).fill_null(0).to_numpy() for name in _DIGITS]
+    ).astype(np.float32)
+    near = nearest(asked, points, 6).index[np.arange(train.height), rng.integers(1, 6, size=train.height)]
+    part = rng.random(train.height)
+    other = train[near]
+    return chosen.with_columns(
+        (pl.col(name) + pl.Series(part) * (other[name] - chosen[name])).round(digits)
+        for name, digits in _DIGITS.items()
+    )
+
+
+def one_subgroup(train: pl.DataFrame, rng: np.random.Generator, *, noise: float = 0.05) -> pl.DataFrame:
+    """A fresh sample whose rows of one small subgroup (the oldest women) are that subgroup's training persons."""
+    mine = (pl.col("age") >= 85) & (pl.col("sex") == 1)
+    made = fresh(train, rng)
+    copies = moved(train.filter(mine), train, rng, noise=noise).with_columns(pl.col("age").round())
+    return pl.concat((made.filter(~mine), copies.select(made.columns)))
+
+
+def permuted_columns(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Every column of the training table in an order of its own."""
+    return pl.DataFrame([train[name][rng.permutation(train.height)] for name in train.columns])
+
+
+def parts_replayed(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Half of a training person's columns, the other half of another's, numbers moved a little."""
+    halves = train.columns[::2], train.columns[1::2]
+    first, second = (train[rng.permutation(train.height)].select(half) for half in halves)
+    return moved(pl.concat((first, second), how="horizontal").select(train.columns), train, rng, noise=0.02)
+
+
+def jittered_replay(share: float) -> Generator:
+    """What a generative network does that memorises: a share of its rows are training rows with tiny noise."""
+    return jittered(share, noise=0.01)

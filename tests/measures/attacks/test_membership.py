@@ -59,6 +59,22 @@ def test_ties_favour_nobody() -> None:
     assert membership.auc(score, member, persons=(1000, 1000), level=0.9).value == 0.5
 
 
+def test_the_most_unusual_are_chosen_blindly_also_where_all_are_alike() -> None:
+    """Members stand first in the pool; a choice by place among ties would mark them alone."""
+    assert membership.unusual(np.zeros((2000, 5), dtype=np.float32)).sum() == 0
+    far = np.repeat((0.0, 1.0, 2.0), (1000, 900, 100)).astype(np.float32)
+    assert membership.unusual(np.tile(far[:, None], 5)).sum() == 100
+    told = np.arange(2000, dtype=np.float32)
+    assert membership.unusual(np.tile(told[:, None], 5)).sum() == 200
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        group = membership.unusual(np.tile(rng.integers(0, 3, 2000).astype(np.float32)[:, None], 5))
+        drawn = membership.battery(np.arange(2000) < 1000, [group], permutations=199, rng=rng)
+        found.append(membership.null({"a": np.zeros(2000)}, drawn)[0])
+    assert np.mean(np.array(found) <= 0.05) < 0.25
+
+
 def test_a_rate_below_one_non_member_is_not_measured() -> None:
     member = np.arange(200) < 100
     order = np.arange(200)

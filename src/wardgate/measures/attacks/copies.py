@@ -7,6 +7,7 @@ innocent corpus. They may only veto; passing them proves nothing.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -22,11 +23,14 @@ Flags = NDArray[np.bool_]
 Distances = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-TAILS = (0.001, 0.005, 0.02, 0.1)
-"""Shares of the corpus, nearest to any person, in which near copies are counted."""
+TAIL = 0.1
+"""Share of the corpus, nearest to any person, in which near copies are counted."""
 
-LEAST_ROWS = 20
-"""Rows below which a tail could not show anything."""
+FIRST, STEP = 8, 2**0.5
+"""The nearest persons are counted among the first 8, and then among half as many again and again."""
+
+DRAWS = 4999
+"""Random orders behind the p-value of the smallest chance over all these counts."""
 
 RARE = 10
 """A combination held by at most so many persons is rare (CMS: cells of 1 to 10)."""
@@ -60,9 +64,10 @@ def near_copies(
 ) -> float:
     """Return the p-value of one space: are the rows nearest to anybody nearest to members suspiciously often?
 
-    Among the rows in each tail of the distance to the nearest person, every nearest person counts once, so rows
-    that crowd around one person prove nothing twice. Rows equally near to a member and to another are left out.
-    The sides may differ in size: whoever is hit, who of them is a member is a draw without replacement.
+    Persons are put in the order in which rows come near them, everybody once, so rows that crowd around one person
+    prove nothing twice; rows equally near to a member and to another are left out. If nobody is copied, members
+    stand in this order at random. Members are counted among the first few and among ever more, and the smallest
+    chance of all is compared with that of random orders. The sides may differ in size.
 
     Args:
         to_member: Distance of each row to its nearest member, shape (m,).
@@ -72,17 +77,43 @@ def near_copies(
         persons: Members, and others.
     """
     members, others = persons
-    nearer = np.minimum(to_member, to_other)
-    tails = [tail for tail in TAILS if tail * len(nearer) >= LEAST_ROWS] or [TAILS[-1]]
-    best = 1.0
-    member = np.arange(members + others) < members
-    for tail in tails:
-        inside = nearer <= np.quantile(nearer, tail)
-        hit = np.zeros(members + others, dtype=np.bool_)
-        hit[member_index[inside & (to_member < to_other)]] = True
-        hit[members + other_index[inside & (to_other < to_member)]] = True
-        best = min(best, excess(hit, member))
-    return min(1.0, best * len(tails))
+    told = np.flatnonzero(to_member != to_other)
+    nearer = np.minimum(to_member, to_other)[told]
+    rows = told[np.argsort(nearer, kind="stable")[: max(1, int(TAIL * len(to_member)))]]
+    hit = np.where(to_member[rows] < to_other[rows], member_index[rows], members + other_index[rows])
+    _, first = np.unique(hit, return_index=True)
+    found = np.cumsum(hit[np.sort(first)] < members)
+    sizes = _sizes(len(found))
+    if not sizes:
+        return 1.0
+    smallest = min(_chance(int(found[size - 1]), size, members, others) for size in sizes)
+    usual = _smallest(sizes, members, others)
+    return (1 + int(np.searchsorted(usual, smallest * (1 + 1e-9), side="right"))) / (1 + len(usual))
+
+
+def _sizes(most: int) -> tuple[int, ...]:
+    """Numbers of persons among whom members are counted, up to `most`."""
+    found, size = [], float(FIRST)
+    while round(size) <= most:
+        found.append(round(size))
+        size *= STEP
+    return tuple(found)
+
+
+def _chance(found: int, size: int, members: int, others: int) -> float:
+    return float(hypergeom.sf(found - 1, members + others, members, size))
+
+
+@lru_cache(maxsize=64)
+def _smallest(sizes: tuple[int, ...], members: int, others: int) -> NDArray[np.float64]:
+    """Smallest chance in each random order, rising. The draws are a table, the same at every call."""
+    rng = np.random.default_rng(20_261_121)
+    found, smallest, before = np.zeros(DRAWS, dtype=np.int64), np.ones(DRAWS), 0
+    for size in sizes:
+        found += rng.hypergeometric(members - found, others - (before - found), size - before)
+        chances = hypergeom.sf(np.arange(size + 1) - 1, members + others, members, size)
+        smallest, before = np.minimum(smallest, chances[found]), size
+    return np.asarray(np.sort(smallest))
 
 
 def exact_matches(features: Sequence[Feature], real: pl.DataFrame, synthetic: pl.DataFrame, member: Flags) -> float:

@@ -54,12 +54,15 @@ def attacks(to_synthetic: Mapping[str, Distances], to_reference: Mapping[str, Di
 
 
 def unusual(to_reference: Distances, *, share: float = 0.1) -> Flags:
-    """Mark the persons farthest from the reference persons, shape (n,). Blind to who is a member."""
+    """Mark the persons farthest from the reference persons, shape (n,). Blind to who is a member, also in ties.
+
+    Persons equally far are marked together or not at all, so up to twice the share, or nobody where all are alike.
+    """
     loneliness = to_reference[:, DEEP - 1]
     most = max(1, int(share * len(loneliness)))
-    marked = np.zeros(len(loneliness), dtype=np.bool_)
-    marked[np.argsort(-loneliness, kind="stable")[:most]] = True
-    return marked
+    edge = np.partition(loneliness, len(loneliness) - most)[len(loneliness) - most]
+    marked = loneliness >= edge
+    return marked if int(marked.sum()) <= 2 * most else np.asarray(loneliness > edge)
 
 
 def together(scores: Mapping[str, Scores]) -> Scores:

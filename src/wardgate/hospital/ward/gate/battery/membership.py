@@ -56,7 +56,7 @@ def measures(tables: Tables, sample: Sample, refit: Refit | None = None) -> Iter
     )
     scores |= _learned(tables, sample)
     refits = (limits.shadows or 0) // 2 * 2 if refit is not None else 0
-    if refit is not None and refits:
+    if refit is not None and refits and groups[0].any():
         scores["shadow"] = _shadow(tables, sample, groups[0], refit, refits)
     least = 2 * limits.subgroup_min_persons
     groups += [group for group in subgroups(tables, sample.pool) if int(group.sum()) >= least]
