@@ -252,14 +252,14 @@ def rules_on_real() -> list[Figure]:
 
 def main() -> None:
     figures = [
-        *simulated(200, holdout=1000, train=2000),
-        *simulated(60, holdout=300, train=1200),
-        *simulated_faults(10, holdout=500, train=1000),
-        *copies(20, persons=1500, noise=0.1),
-        *real("eICU demo", eicu, 40, 5),
-        *real("PhysioNet 2012", physionet, 12, 3),
-        *rules_on_real(),
         *speed(100_000),
+        *rules_on_real(),
+        *real("eICU demo", eicu, 30, 4),
+        *simulated(120, holdout=1000, train=1500),
+        *simulated_faults(5, holdout=500, train=1000),
+        *copies(12, persons=1500, noise=0.1),
+        *simulated(40, holdout=300, train=1200),
+        *real("PhysioNet 2012", physionet, 8, 2),
         *speed(1_000_000),
     ]
     write("timelines", figures, "python benchmarks/timelines.py")

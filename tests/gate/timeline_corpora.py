@@ -39,10 +39,11 @@ def timelines(count: int, rng: np.random.Generator) -> pl.DataFrame:
     first = np.concatenate(([True], whose[1:] != whose[:-1]))
     hours = np.cumsum(gap)
     hours -= hours[first][whose] - 1
-    course = np.empty((len(whose), 4))
-    noise = rng.normal(size=course.shape)
-    for row in range(len(whose)):
-        course[row] = noise[row] if first[row] else 0.7 * course[row - 1] + np.sqrt(1 - 0.49) * noise[row]
+    course = rng.normal(size=(len(whose), 4))
+    place = np.arange(len(whose)) - np.flatnonzero(first)[whose]
+    for step in range(1, int(place.max()) + 1):
+        here = np.flatnonzero(place == step)
+        course[here] = 0.7 * course[here - 1] + np.sqrt(1 - 0.49) * course[here]
     severity = 0.8 * frailty[whose] + 0.6 * course[:, 0]
     sbp = np.clip(np.round(125 - 10 * severity + 8 * course[:, 1]), 50, 240)
     risk = 1 / (1 + np.exp(2.2 - 1.1 * frailty))

@@ -4,7 +4,7 @@ import pytest
 
 from wardgate.entropy import UnsafeEntropy
 from wardgate.hospital.ward.generators import GENERATORS, SequentialCart, choose, recommendation
-from wardgate.measures.realism.rules import rule_breakers
+from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule
 

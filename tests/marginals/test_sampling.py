@@ -7,7 +7,7 @@ from wardgate.marginals.growth import grow
 from wardgate.marginals.plan import plan
 from wardgate.marginals.sampling import sample
 from wardgate.marginals.workload import count
-from wardgate.measures.realism.rules import rule_breakers
+from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wardgate.marginals.domain import Codes, Column, Domain, decode
 from wardgate.marginals.model import Node, TreeModel
 from wardgate.measures.encoding import LABEL
-from wardgate.measures.realism.rules import rule_breakers
+from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule, Feature
 

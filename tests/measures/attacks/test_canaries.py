@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from wardgate.measures.attacks.canaries import chances, found, invent, twins_needed
-from wardgate.measures.realism.rules import rule_breakers
+from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.dictionary import OUTCOME
 from wardgate.records.errors import Invalid, NotEvaluable
 from wardgate.records.feature import ClinicalRule, Feature

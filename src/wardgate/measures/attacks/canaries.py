@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wardgate.measures.attacks.nearest import nearest
 from wardgate.measures.attacks.space import spaces
 from wardgate.measures.encoding import LABEL
-from wardgate.measures.realism.rules import rule_breakers
+from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid, NotEvaluable
 from wardgate.records.feature import ClinicalRule, Feature
 
