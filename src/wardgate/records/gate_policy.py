@@ -137,7 +137,7 @@ class Realism(Section):
     trts_loss_max: Number | None = 0.22
     slope: tuple[Number, Number] | None = (0.4, 3.0)
     subgroup_error_max: Number | None = 0.20
-    rare_outcome_ratio: tuple[Number, Number] | None = (0.33, 3.0)
+    rare_outcome_ratio: tuple[Number, Number] | None = (0.25, 4.0)
 
 
 class Timelines(Section):

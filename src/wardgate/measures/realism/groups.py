@@ -11,6 +11,7 @@ from wardgate.records.feature import Feature
 from wardgate.records.measured import Measured
 
 Flags = NDArray[np.bool_]
+Vector = NDArray[np.float64]
 
 LEAST = 50
 """Real persons that a group needs to be compared."""
@@ -28,9 +29,10 @@ def subgroup_error(
     level: float,
     rng: np.random.Generator,
 ) -> Measured | None:
-    """The worst group's mean total variation over columns, beyond chance.
+    """The worst group's total variation over columns, root mean square, beyond chance.
 
-    Numbers in fifths of all real persons, missing apart. A fresh sample scores about 0, whatever the group's size; a
+    Numbers in fifths of all real persons, missing apart. Squares, so that a few columns that are another group's are
+    not lost among many that are alike in all groups. A fresh sample scores about 0, whatever the group's size; a
     group that the corpus does not have at all scores 1. The high end is an honest bound on the worst group's error.
 
     Args:
@@ -57,7 +59,7 @@ def subgroup_error(
 
 
 def _error(real: Codes, synthetic: Codes, widths: Sequence[int], *, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the mean error over columns and its spread over resampled persons."""
+    """Return the error over columns and its spread over resampled persons."""
     if not len(synthetic):
         return 1.0, 0.0
     by = blocks(len(real), rng=rng)
@@ -69,4 +71,9 @@ def _error(real: Codes, synthetic: Codes, widths: Sequence[int], *, rng: np.rand
         chance = chance_distance(found, wanted)
         errors.append(beyond_chance(float(np.abs(found / len(real) - shares).sum()) / 2, chance))
         drawn.append(np.abs(by.shares(held) - shares).sum(axis=1) / 2 / max(1e-9, 1 - chance))
-    return float(np.mean(errors)), spread(np.mean(drawn, axis=0))
+    return float(_together(errors)), spread(_together(drawn))
+
+
+def _together(errors: Sequence[float] | Sequence[Vector]) -> Vector:
+    """Return the root mean square over the first axis."""
+    return np.asarray(np.sqrt(np.mean(np.square(errors), axis=0)))

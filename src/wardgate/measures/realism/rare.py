@@ -16,9 +16,9 @@ NAME = "realism.rare_outcome_ratio"
 RARE = 0.05
 """Share of persons below whom a trait is rare."""
 
-PRIOR = 30.0
+PRIOR = 15.0
 """Events added on both sides, so that a few more or less do not decide. None in the corpus where 30 were to be
-expected gives a ratio of one half."""
+expected gives a ratio of one third."""
 
 LEAST = 11
 """Real events below whom their number has no influence; a corpus may still have far too many."""

@@ -58,8 +58,8 @@ def relations(
     The value counts estimates that fit. The low end counts relations whose sign is certain at this level and whose
     interval meets the known range; the high end those that are not certain to be wrong. So that chance does not
     decide, a relation is asked only where real persons show it so clearly that a corpus of this size with half of it
-    would show it too. Those left out are counted in the note, never named. An innocent corpus scores 1, one with
-    independent columns about 0 at the low end.
+    would show it too, or where the corpus turns round what they show. Those left out are counted in the note, never
+    named. An innocent corpus scores 1, one with independent columns about 0 at the low end.
 
     Args:
         real, synthetic: From `coding.values`, shapes (n, d) and (m, d).
@@ -76,7 +76,11 @@ def relations(
         return Measured(name=name, value=1, low=1, high=1, level=level, n=sizes, note=note)
     away = reach(level)
     shown = [(size(one, features, real), size(one, features, synthetic)) for one in known]
-    asked = [other for one, other in shown if _can_be_asked(one, other, len(real), len(synthetic), away)]
+    asked = [
+        other
+        for one, other in shown
+        if _can_be_asked(one, len(real), len(synthetic), away) or _contradicts(one, other, away)
+    ]
     if not asked:
         return None
     certain, likely, possible = 0, 0, 0
@@ -93,7 +97,7 @@ def relations(
     return Measured(name=name, value=likely / count, low=low, high=high, level=level, n=sizes, note=note)
 
 
-def _can_be_asked(real: Size, synthetic: Size, persons: int, rows: int, away: float) -> bool:
+def _can_be_asked(real: Size, persons: int, rows: int, away: float) -> bool:
     """Whether real persons show a relation, so clearly that a good corpus of as many rows would."""
     low, high = real.ends(away)
     if not math.isfinite(real.deviation) or high < real.asked[0] or low > real.asked[1]:
@@ -101,6 +105,13 @@ def _can_be_asked(real: Size, synthetic: Size, persons: int, rows: int, away: fl
     # What the corpus's deviation should be, were it as good as the real persons: theirs for its number of rows.
     expected = real.deviation * math.sqrt(persons / max(1, rows))
     return real.value * HALF > away * expected + SURE * math.hypot(real.deviation, expected)
+
+
+def _contradicts(real: Size, synthetic: Size, away: float) -> bool:
+    """Whether a corpus turns round what real persons show, both beyond chance, however weak it is."""
+    apart = math.hypot(real.deviation, synthetic.deviation)
+    certain = real.ends(away)[0] > 0 > synthetic.ends(away)[1]
+    return math.isfinite(apart) and certain and real.value - synthetic.value > SURE * apart
 
 
 def size(relation: Relation, features: Sequence[Feature], table: Matrix) -> Size:

@@ -27,7 +27,7 @@ MOST_LEVELS = 50
 """Categories of a column that the models tell apart; the rarer ones count as one."""
 
 SAMPLE, ROUNDS, TOLERANCE = 5_000, 60, 1e-7
-"""Rows from whose multiple on a model is fitted with the Hessian of some of them; its steps, and the last one's size."""
+"""Rows whose Hessian is enough for a table of many times as many; most steps, and the size of the last one."""
 
 MOST_SLOPE = 100.0
 """Slopes are told up to this, to either side: beyond, a model's predictions hardly differ between persons."""
