@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.measures.attacks.copies import TAILS, excess
+from wardgate.measures.attacks.copies import excess
 from wardgate.measures.attacks.nearest import nearest
 from wardgate.measures.attacks.space import Points
 from wardgate.records.errors import Invalid
@@ -27,6 +27,9 @@ LEAST_SIDE, SIDE = 8, 32
 
 MOST_BLANK = 0.1
 """Share of images without any contrast above which a set is refused."""
+
+TAILS = (0.005, 0.02, 0.1)
+"""Shares of the candidate, nearest to any patient, in which patients are counted."""
 
 COMPONENTS = 48
 """Principal components in which images are compared."""
