@@ -58,7 +58,7 @@ def refused_by(real: pl.DataFrame, candidate: pl.DataFrame, plan: Dictionary, rn
     return [ruling.rule for ruling in verdict.rulings if ruling.outcome != "pass"]
 
 
-def share(name: str, hits: int, of: int, *, goal: float, words: str = "") -> Figure:
+def share(name: str, hits: int, of: int, *, goal: float | None, words: str = "") -> Figure:
     low = float(beta.ppf(0.025, hits, of - hits + 1)) if hits else 0.0
     high = float(beta.ppf(0.975, hits + 1, of - hits)) if hits < of else 1.0
     reason = f"95 % interval {low:.3f} to {high:.3f}" + (f"; {words}" if words else "")
@@ -67,14 +67,14 @@ def share(name: str, hits: int, of: int, *, goal: float, words: str = "") -> Fig
         name=name,
         value=round(hits / of, 4),
         unit="share",
-        goal=f">= {goal:g}",
-        met=hits / of >= goal,
+        goal="" if goal is None else f">= {goal:g}",
+        met=None if goal is None else hits / of >= goal,
         seeds=of,
         reason=reason,
     )
 
 
-def simulated(seeds: int, *, holdout: int, train: int) -> list[Figure]:
+def simulated(seeds: int, *, holdout: int, train: int, goal: float | None) -> list[Figure]:
     refused, figures = [], []
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         rng = np.random.default_rng(seed)
@@ -82,7 +82,7 @@ def simulated(seeds: int, *, holdout: int, train: int) -> list[Figure]:
         refused.append(refused_by(timelines(holdout, rng), generator(timelines(train, rng), rng), DICTIONARY, rng))
     words = ", ".join(sorted({rule for rules in refused for rule in rules})) or "nothing refused"
     name = f"simulated: other patients pass, {holdout} real and {train} synthetic persons"
-    figures.append(share(name, sum(not rules for rules in refused), seeds, goal=0.99, words=words))
+    figures.append(share(name, sum(not rules for rules in refused), seeds, goal=goal, words=words))
     return figures
 
 
@@ -153,12 +153,18 @@ def copies(seeds: int, *, persons: int, noise: float) -> list[Figure]:
         ]
         hits["rows"] += near_p(rows[0], rows[1], rows[2], DICTIONARY) < 0.01
     words = f"noise {noise:g} of each column's spread, {persons} patients"
+    name = "simulated: near-copy veto on persons"
     return [
-        share("simulated: 2 % of timelines copied: near-copy veto on persons catches", hits["persons"], seeds, goal=0.9,
-              words=words),
-        share("simulated: the same on rows (for comparison)", hits["rows"], seeds, goal=0.0, words=words),
-        share("simulated: near-copy veto on persons lets safe timelines pass", seeds - hits["safe"], seeds, goal=0.95),
-    ]  # fmt: skip
+        share(f"{name} catches 2 % copied timelines", hits["persons"], seeds, goal=0.9, words=words),
+        share(
+            "simulated: near-copy veto on rows catches them (for comparison)",
+            hits["rows"],
+            seeds,
+            goal=None,
+            words=words,
+        ),
+        share(f"{name} lets safe timelines pass", seeds - hits["safe"], seeds, goal=0.95, words=words),
+    ]
 
 
 def speed(rows: int) -> list[Figure]:
@@ -255,10 +261,10 @@ def main() -> None:
         *speed(100_000),
         *rules_on_real(),
         *real("eICU demo", eicu, 30, 4),
-        *simulated(120, holdout=1000, train=1500),
+        *simulated(120, holdout=1000, train=1500, goal=0.99),
         *simulated_faults(5, holdout=500, train=1000),
-        *copies(12, persons=1500, noise=0.1),
-        *simulated(40, holdout=300, train=1200),
+        *copies(24, persons=1500, noise=0.1),
+        *simulated(40, holdout=300, train=1200, goal=None),
         *real("PhysioNet 2012", physionet, 8, 2),
         *speed(1_000_000),
     ]
