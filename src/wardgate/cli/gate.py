@@ -1,5 +1,6 @@
 """`wardgate gate`: judge what wants to leave, explain a rule, write and check a policy."""
 
+import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -7,14 +8,26 @@ from typing import Annotated
 
 import typer
 
-from wardgate.federation.gate import Asked, Columns, Judged, Tables, inferred, judge_corpus, judge_model
+from wardgate.entropy import SystemEntropy
+from wardgate.federation.gate import (
+    Asked,
+    Columns,
+    Judged,
+    Tables,
+    inferred,
+    judge_aggregate,
+    judge_corpus,
+    judge_images,
+    judge_model,
+)
 from wardgate.hub.commons.durable import write_whole
+from wardgate.measures.aggregates import Statistic
 from wardgate.papers import policy_text
 from wardgate.papers.verdict_text import verdict_text
 from wardgate.policy import RULES, weaker_than
 from wardgate.policy import explain as explained
 from wardgate.policy.limits import limits_of
-from wardgate.records import dictionary_file, policy_file
+from wardgate.records import clinical_rules, dictionary_file, policy_file
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable, Refused
@@ -104,6 +117,79 @@ def model(
     asked = _asked(policy_path, floor, claim, record)
     tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, None, period, None, None))
     _tell(judge_model(asked, tables, model=file), asked, html=html, out=out, json_output=json_output)
+
+
+@app.command("images")
+def images(
+    real: Annotated[Path, typer.Option(help="Real images that the generator saw (.npz, array 'images').")],
+    holdout: Annotated[Path, typer.Option(help="Real images of other patients; the control.")],
+    tuning: Annotated[Path, typer.Option(help="Further real images, for reference only.")],
+    synthetic: Annotated[Path, typer.Option(help="The candidate (.npz).")],
+    policy_path: PolicyOption,
+    floor: Floor = None,
+    claim: ClaimOption = None,
+    record: Record = BOOK,
+    html: Html = None,
+    out: Out = None,
+    json_output: AsJson = False,
+) -> None:
+    """Judge synthetic images against real ones; 'patients' in an archive says whose each image is."""
+    asked = _asked(policy_path, floor, claim, record)
+    judged = judge_images(asked, real=real, holdout=holdout, tuning=tuning, synthetic=synthetic)
+    _tell(judged, asked, html=html, out=out, json_output=json_output)
+
+
+@app.command("table")
+def table(
+    data: Annotated[Path, typer.Argument(help="Real rows (CSV or Parquet).", show_default=False)],
+    by: Annotated[list[str], typer.Option(help="A group column. May be repeated, at most three times.")],
+    policy_path: PolicyOption,
+    memory: Annotated[Path, typer.Option(help="The hospital's private memory over all answers.")],
+    statistic: Annotated[str, typer.Option(help="count, sum or mean.")] = "count",
+    value: Annotated[str | None, typer.Option(help="Column that is added up or averaged.")] = None,
+    person: Person = None,
+    dictionary: DictionaryOption = None,
+    floor: Floor = None,
+    record: Record = BOOK,
+    html: Html = None,
+    out: Out = None,
+    json_output: AsJson = False,
+) -> None:
+    """Make a table of the hospital's own rows, hide what must be hidden, and judge it. It is printed after a pass."""
+    kinds: dict[str, Statistic] = {"count": "count", "sum": "sum", "mean": "mean"}
+    if statistic not in kinds:
+        raise Invalid(f"found statistic '{statistic}', expected one of {', '.join(kinds)}")
+    asked = dataclasses.replace(_asked(policy_path, floor, None, record), claim=Claim(kind="exact"))
+    judged = judge_aggregate(
+        asked,
+        data=data,
+        dictionary=None if dictionary is None else _dictionary(dictionary),
+        by=by,
+        statistic=kinds[statistic],
+        value=value,
+        person=person,
+        memory=memory,
+        entropy=SystemEntropy(),
+    )
+    _tell(judged, asked, html=html, out=out, json_output=json_output)
+    if judged.released is not None and not json_output:
+        typer.echo("\n" + judged.released.decode(), nl=False)
+
+
+@app.command("rules")
+def rules(
+    suite: Annotated[Path | None, typer.Option(help="A suite of clinical rules (YAML); else the starter set.")] = None,
+    json_output: AsJson = False,
+) -> None:
+    """List the clinical rules that corpora are held against, each with its source."""
+    found = clinical_rules.starter()
+    if suite is not None:
+        found = clinical_rules.parse(_text(suite, "a suite of clinical rules"), name=str(suite))
+    if json_output:
+        typer.echo(json.dumps(found.plain(), indent=2))
+        return
+    for one in found.rules:
+        typer.echo(f"{one.name:<40} {one.severity:<12} {one.words} ({one.source})")
 
 
 def _asked(policy_path: Path, floor: Path | None, claim: Path | None, record: Path) -> Asked:

@@ -4,7 +4,20 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Literal
 
-from wardgate.policy import answers, canaries, common, copies, disclosure, membership, models, realism, refreshes
+from wardgate.policy import (
+    aggregates,
+    answers,
+    canaries,
+    common,
+    copies,
+    disclosure,
+    images,
+    membership,
+    models,
+    realism,
+    refreshes,
+    timelines,
+)
 from wardgate.policy.claims import claim_fault
 from wardgate.policy.rule import Case, Judgement, Rule
 from wardgate.records.errors import Invalid, Refused
@@ -24,7 +37,10 @@ RULES: tuple[Rule, ...] = (
     *refreshes.RULES,
     *canaries.RULES,
     *realism.RULES,
+    *timelines.RULES,
     *models.RULES,
+    *images.RULES,
+    *aggregates.RULES,
     *answers.RULES,
 )
 

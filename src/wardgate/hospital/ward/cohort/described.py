@@ -108,6 +108,8 @@ def infer(
         if name not in first:
             raise Invalid(f"no table has a column '{name}'; the columns are {_few(first)}")
     wanted = [name for name in first if name not in (*special, *dropped)]
+    if LABEL in wanted:
+        raise Invalid(f"a column is called '{LABEL}'; say that it is the outcome with --label {LABEL}, or rename it")
     if not wanted:
         raise Invalid("no column is left to judge")
     for name in (*wanted, *special):

@@ -11,7 +11,8 @@ from scipy.stats import ks_2samp
 from wardgate.hospital.ward.answering.trials.record import Asked, Found, Judged, judge
 from wardgate.hospital.ward.cohort import described
 from wardgate.hospital.ward.cohort.restricted import restricted, restricted_dictionary
-from wardgate.hospital.ward.gate.battery import measure
+from wardgate.hospital.ward.gate.battery import Lines, measure
+from wardgate.measures.attacks.persons import constants, per_person, typed
 from wardgate.records.bands import band
 from wardgate.records.corpus_file import write_corpus
 from wardgate.records.dictionary import LABEL, Dictionary
@@ -99,15 +100,20 @@ def _measured(
     paths = (tables.real, tables.holdout, synthetic, *([tables.tuning] if tables.tuning else []))
     real, holdout, candidate, *more = (restricted(described.read(path, meant), meant, left) for path in paths)
     apart(real, holdout, dictionary)
+    tuning = more[0] if more else real.clear()
+    judged = _Persons(train=real, tuning=tuning, holdout=holdout, candidate=candidate, dictionary=dictionary)
+    if dictionary.time is not None or persons(real, dictionary) < real.height:
+        judged = _of_lines(judged)
     measured, absent = measure(
-        train=real,
-        tuning=more[0] if more else real.clear(),
-        holdout=holdout,
-        candidate=candidate,
-        dictionary=dictionary,
+        train=judged.train,
+        tuning=judged.tuning,
+        holdout=judged.holdout,
+        candidate=judged.candidate,
+        dictionary=judged.dictionary,
         policy=asked.policy,
         attempt=attempt,
         no_control=no_control(real, holdout, dictionary),
+        lines=judged.lines,
         rng=np.random.default_rng(seed),
     )
     return Found(
@@ -116,6 +122,43 @@ def _measured(
         measured=measured,
         absent=absent,
         released=lambda: _marked(candidate, dictionary),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Persons:
+    """One row a person, and the rows behind them where persons have several."""
+
+    train: pl.DataFrame
+    tuning: pl.DataFrame
+    holdout: pl.DataFrame
+    candidate: pl.DataFrame
+    dictionary: Dictionary
+    lines: Lines | None = None
+
+
+def _of_lines(rows: _Persons) -> _Persons:
+    """Turn rows into persons: who attacks, attacks persons."""
+    dictionary = rows.dictionary
+    train, tuning, holdout, candidate = (
+        typed(table, dictionary, name)
+        for table, name in (
+            (rows.train, "training"),
+            (rows.tuning, "tuning"),
+            (rows.holdout, "holdout"),
+            (rows.candidate, "candidate"),
+        )
+    )
+    still = constants(train, dictionary)
+    _, plan = per_person(train, dictionary, constant=still)
+    made = [per_person(table, dictionary, constant=still)[0] for table in (train, tuning, holdout, candidate)]
+    return _Persons(
+        train=made[0],
+        tuning=made[1],
+        holdout=made[2],
+        candidate=made[3],
+        dictionary=plan,
+        lines=Lines(dictionary=dictionary, train=train, holdout=holdout, candidate=candidate),
     )
 
 

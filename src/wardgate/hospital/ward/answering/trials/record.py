@@ -75,12 +75,14 @@ def judge(
     real: Sequence[Path],
     candidate: Path,
     restrictions: tuple[Restriction, ...] = (),
+    what: Sequence[object] = (),
     measure: Callable[[int, int], Found],
 ) -> Judged:
     """Measure and judge a candidate; whatever comes of it is written in the gate's book before it is told.
 
     Args:
         real: The files that make candidates belong together: their attempts are counted as one.
+        what: What else tells one candidate of the same file from another, e.g. the columns of a table.
         measure: From the attempt and a seed to what was found. The seed follows from the files, so that asking again
             gives the same answer.
 
@@ -91,8 +93,8 @@ def judge(
     """
     book = AttemptBook.open(asked.record)
     protocol = sha256(canonical([file_digest(path) for path in real]))
-    shown = sha256(canonical([file_digest(candidate), [one.plain() for one in restrictions]]))
-    attempt = book.attempt_of(protocol, shown)
+    shown = sha256(canonical([file_digest(candidate), [one.plain() for one in restrictions], list(what)]))
+    attempt = 1 if what else book.attempt_of(protocol, shown)  # tables of the same rows are rationed by their memory
 
     def note(outcome: str, reason: str, evidence: Evidence | None = None) -> None:
         book.note(

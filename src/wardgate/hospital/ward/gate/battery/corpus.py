@@ -1,16 +1,19 @@
 """Everything that is measured on a candidate corpus. Each part says what it found, or why it could not look."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from wardgate.hospital.ward.gate.battery import canaries, copying, disclosure, membership, realism, refreshes
+from wardgate.hospital.ward.gate.battery import canaries, copying, disclosure, membership, realism, refreshes, timelines
 from wardgate.hospital.ward.gate.battery.canaries import Refit
 from wardgate.hospital.ward.gate.battery.refreshes import Earlier
 from wardgate.hospital.ward.gate.battery.sample import LEAST, draw
-from wardgate.hospital.ward.gate.battery.tables import checked
-from wardgate.measures.disclosure import shown
+from wardgate.hospital.ward.gate.battery.tables import Tables, checked
+from wardgate.measures.disclosure import coarse, shown
+from wardgate.measures.realism.rules import clinical_rules
+from wardgate.records.clinical_rules import starter
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured
@@ -22,6 +25,20 @@ COMPARED = (*membership.NAMES, *copying.NAMES, *disclosure.NAMES, *refreshes.NAM
 __all__ = ["NAMES", "Refit", "measure"]
 
 NAMES = (*COMPARED, *canaries.NAMES, *realism.NAMES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """The rows behind persons with several of them, in the types of `measures.persons.typed`.
+
+    Attributes:
+        dictionary: Of the rows, with person and time; the persons' tables have one of their own.
+    """
+
+    dictionary: Dictionary
+    train: pl.DataFrame
+    holdout: pl.DataFrame
+    candidate: pl.DataFrame
 
 
 def measure(
@@ -37,6 +54,7 @@ def measure(
     refit: Refit | None = None,
     earlier: Sequence[Earlier] = (),
     no_control: str = "",
+    lines: Lines | None = None,
 ) -> tuple[tuple[Measured, ...], tuple[Absent, ...]]:
     """Take every measure that the rules for a corpus read.
 
@@ -52,6 +70,7 @@ def measure(
         refit: Fits the candidate's generator anew on other persons, where the gate has it and it is cheap.
         earlier: Corpora of the same population that left before, oldest first.
         no_control: Why the holdout is no control group; attacks that need one are then not run.
+        lines: The rows, where persons have several; rules of single rows and of time are judged on them.
 
     Returns:
         The measures and, by name with a reason, those that could not be taken. Values are rounded to three
@@ -81,8 +100,36 @@ def measure(
         found += disclosure.measures(tables, sample)
         found += refreshes.measures(tables, sample, earlier)
     found += canaries.measures(tables, refit)
-    found += realism.measures(tables)
+    found += realism.measures(tables) if lines is None else _of_lines(tables, lines)
     return (
         tuple(shown(part) for part in found if isinstance(part, Measured)),
         tuple(part for part in found if isinstance(part, Absent)),
     )
+
+
+def _of_lines(tables: Tables, lines: Lines) -> Iterator[Measured | Absent]:
+    """Yield realism of persons, but clinical rules of their rows, and what only timelines can lose."""
+    rows, suite = lines.dictionary, starter()
+    yield from (part for part in realism.measures(tables) if part.name != RULES)
+    obeyed = clinical_rules(
+        rows.rules,
+        rows.features,
+        lines.candidate,
+        level=tables.level,
+        suite=suite,
+        real=pl.concat((lines.train, lines.holdout), how="diagonal"),
+        person=rows.person,
+    )
+    yield obeyed.model_copy(update={"n": tuple(coarse(size) for size in obeyed.n)})
+    yield from timelines.measures(
+        real=lines.holdout,
+        candidate=lines.candidate,
+        dictionary=rows,
+        suite=suite,
+        level=tables.level,
+        rng=tables.rng,
+    )
+
+
+RULES = "realism.clinical_rules"
+"""The one measure of realism that speaks of single rows."""
