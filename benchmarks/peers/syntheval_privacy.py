@@ -71,7 +71,6 @@ def judged(folder):
     spent = time.process_time() - begin
     values = dict(zip(key["metric"], key["val"], strict=True)) if "metric" in key else key["val"].to_dict()
     found = {WORSE[name][0]: WORSE[name][1] * float(value) for name, value in values.items() if name in WORSE}
-    found |= {f"? {name}": float(value) for name, value in values.items() if name not in WORSE}
     return {"scores": found, "caught": None, "seconds": spent, "version": version("syntheval")}
 
 
