@@ -1,3 +1,3 @@
 """Wardgate: the data firewall for hospitals that build diagnostic AI together."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
