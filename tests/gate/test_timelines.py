@@ -6,11 +6,12 @@ import pytest
 from timeline_corpora import BROKEN, DICTIONARY, SAFE, fresh, one_copied, persons_of, taken, timelines, timelines_copied
 from timeline_sets import DAMAGE, eicu, halves, physionet
 
+from wardgate.hospital.ward.gate.battery import measure
 from wardgate.hospital.ward.gate.battery import timelines as battery
 from wardgate.measures.attacks.persons import constants, per_person, typed
 from wardgate.measures.attacks.space import spaces
 from wardgate.policy import timelines as rules
-from wardgate.policy.decision import decide
+from wardgate.policy.decision import RULES, decide
 from wardgate.records.claim import Claim
 from wardgate.records.clinical_rules import starter
 from wardgate.records.dictionary import Dictionary
@@ -34,7 +35,7 @@ def _parts(real: pl.DataFrame, candidate: pl.DataFrame, plan: Dictionary = DICTI
     return list(battery.measures(real=real, candidate=candidate, dictionary=plan, suite=starter(), level=0.9, rng=rng))
 
 
-def _judged(parts: list[Part], policy: GatePolicy | None = None) -> Verdict:
+def _judged(parts: list[Part], policy: GatePolicy | None = None, *, every: bool = False) -> Verdict:
     evidence = Evidence(
         kind="corpus",
         persons_train="1000-1999",
@@ -44,7 +45,7 @@ def _judged(parts: list[Part], policy: GatePolicy | None = None) -> Verdict:
         measured=tuple(part for part in parts if isinstance(part, Measured)),
         absent=tuple(part for part in parts if isinstance(part, Absent)),
     )
-    return decide(evidence, policy or GatePolicy(), rules=rules.RULES)
+    return decide(evidence, policy or GatePolicy(), rules=RULES if every else rules.RULES)
 
 
 def _outcomes(verdict: Verdict) -> dict[str, str]:
@@ -225,3 +226,37 @@ def test_real_patients_with_irregular_hours_pass_and_damaged_ones_do_not(data_fo
     assert _judged(_parts(one, other, plan)).outcome == "pass"
     for name, damage in DAMAGE.items():
         assert _judged(_parts(one, damage(other, plan, rng), plan)).outcome == "fail", name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("generator", "refusing"),
+    [
+        (fresh, set()),
+        (timelines_copied(0.02), {"copies.near", "membership.battery"}),
+        (one_copied(40), {"copies.crowded"}),
+    ],
+)
+def test_the_whole_battery_on_persons_refuses_copied_timelines_and_no_others(generator, refusing: set[str]) -> None:
+    rng = np.random.default_rng(3)
+    train, tuning, holdout = (timelines(size, rng) for size in (2600, 200, 1050))
+    seen = typed(train, DICTIONARY, "train")
+    still = constants(seen, DICTIONARY)
+    _, plan = per_person(seen, DICTIONARY, constant=still)
+    persons = [
+        per_person(typed(table, DICTIONARY, "table"), DICTIONARY, constant=still)[0]
+        for table in (train, tuning, holdout, generator(train, rng))
+    ]
+    measured, absent = measure(
+        train=persons[0],
+        tuning=persons[1],
+        holdout=persons[2],
+        candidate=persons[3],
+        dictionary=plan,
+        policy=GatePolicy(),
+        attempt=1,
+        rng=rng,
+    )
+    rulings = _judged([*measured, *absent], every=True).rulings
+    failed = {ruling.rule for ruling in rulings if ruling.outcome == "fail"}
+    assert failed == set() if not refusing else refusing <= failed
