@@ -477,6 +477,24 @@ def test_a_certificate_upgraded_and_signed_by_its_site_is_refused(forger, tools)
     assert f"{CERTIFICATE}: policy re-decided gives" in str(audit(forger.root).findings[0])
 
 
+def test_an_approval_of_something_else_is_refused(forger, tools) -> None:
+    def moved(said: dict[str, Any]) -> None:
+        said["approvals"][0]["at"] = "2026-01-01"
+
+    forger.write(CERTIFICATE, tools.resealed(forger.read(CERTIFICATE), moved, forger.signers["northgate"]))
+    forger.sign_hub()
+    assert f"{CERTIFICATE}: the signature of the privacy officer" in broken(forger.root)
+
+
+def test_a_certificate_that_claims_other_noise_than_its_evidence_is_refused(forger, tools) -> None:
+    def quieter(said: dict[str, Any]) -> None:
+        said["dp"]["claim"]["excludes"] = []
+
+    forger.write(CERTIFICATE, tools.resealed(forger.read(CERTIFICATE), quieter, forger.signers["northgate"]))
+    forger.sign_hub()
+    assert f"{CERTIFICATE}: the certificate claims other noise than its evidence" in broken(forger.root)
+
+
 def test_a_joint_corpus_under_a_smaller_epsilon_than_its_sums_cost_is_refused(forger, tools) -> None:
     path = layout.certificate_path(layout.JOINT)
     old = forger.read(path)

@@ -143,7 +143,7 @@ def _statements(opened: Opened, _: Material) -> str:
         ("attempt", said.attempts.number, said.evidence.attempt),
         ("band of persons", said.source.persons_band, said.evidence.persons_train),
     ]
-    if said.dp.study is not None:
+    if said.dp.study is not None and said.dp.population is None:
         pairs.append(("epsilon of the study", said.dp.study.epsilon, said.evidence.cumulative_epsilon))
     if rules is not None:
         pairs += [("profile", said.policy.profile, rules.profile), ("attempts", said.attempts.of, rules.max_attempts)]

@@ -90,18 +90,25 @@ def corpus_certificate(
     signer: Signer,
     exceptions: Sequence[Waiver] = (),
     restrictions: Restrictions = NOTHING,
+    study_epsilon: float | None = None,
     population: Spent | None = None,
+    population_id: str | None = None,
 ) -> bytes:
     """Return the signed certificate of one candidate corpus, passed or not. It holds no row and no distance.
 
     Its approvals are simulated ones by the site's own key, and only a corpus that passed has any: a run on one machine
     has no officer.
+
+    Args:
+        study_epsilon: What the study alone spent, where the evidence tells of the population; else the evidence's.
+        population: What the population spent over all studies, and may spend.
+        population_id: An opaque name of the population, that joins certificates over the same people.
     """
     battery = any(one.name == "membership.battery" for one in evidence.measured)
     groups = tuple(dict.fromkeys(one.feature for one in study.subgroups)) if battery else ()
     fields = _judged(evidence, verdict, policy=study.gate, floor=study.gate, issued_on=issued_on) | {
         "study": StudyNamed(id=study.id, version=str(study.version), protocol_sha256=study_sha256, signed_by=(site,)),
-        "site": SiteNamed(id=site, key_id=signer.key_id),
+        "site": SiteNamed(id=site, key_id=signer.key_id, population_id=population_id),
         "splits": Splits(commitments=commitments),
         "generator": GeneratorNamed(
             name=candidate.generator,
@@ -112,7 +119,10 @@ def corpus_certificate(
         ),
         "dp": Noise(
             claim=evidence.claim,
-            study=Spent(epsilon=evidence.cumulative_epsilon, of=study.budget.epsilon_total),
+            study=Spent(
+                epsilon=evidence.cumulative_epsilon if study_epsilon is None else study_epsilon,
+                of=study.budget.epsilon_total,
+            ),
             population=population,
         ),
         "attempts": Attempts(
