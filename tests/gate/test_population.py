@@ -45,7 +45,9 @@ def exact(times: int = 1) -> Spending:
 
 def book(folder: Path, *, study: str = "a", on: str = DAY, **changes: Any) -> PopulationBook:
     fields: dict[str, Any] = {"population": None, "limits": LIMITS, "entropy": SystemEntropy()} | changes
-    return PopulationBook(folder, study_sha256=(study * 64)[:64], on=on, **fields)
+    made = PopulationBook(folder, study_sha256=(study * 64)[:64], on=on, **fields)
+    made.exact_answers()  # reads the book
+    return made
 
 
 def ledger(folder: Path, population: PopulationBook | None, *, name: str = "ledger") -> PrivateLedger:

@@ -62,6 +62,11 @@ def enough(factor: float = 0.5) -> int:
     return next(n for n in range(1, 10_000) if missed(n, factor) <= ERROR)
 
 
+def least_persons(epsilon: float, *, at_1: int) -> int:
+    """Return how many persons a fit is given: below epsilon 1 more, since a corpus of noise alone is refused."""
+    return max(at_1, round(1.5 * at_1 / epsilon))
+
+
 def of_generator(factor: float = 1.0, *, epsilon: float = 1.0, entropy: Entropy | None = None) -> Noise:
     """Return the noise that a fit of the marginal tree really added, over the scale of its claimed events.
 
@@ -86,7 +91,7 @@ def of_generator(factor: float = 1.0, *, epsilon: float = 1.0, entropy: Entropy 
     asked: list[float] = []
     with patch.object(marginal_tree, "gaussian_release", release), patch.object(marginal_tree, "noisy_counts", watched):
         fitted = marginal_tree.MarginalTree().fit(
-            persons(1_500, seed=1),
+            persons(least_persons(epsilon, at_1=1_500), seed=1),
             small_study(),
             epsilon=epsilon,
             delta=1e-6,
@@ -214,7 +219,7 @@ def canary_advantage(
     The attacker knows everybody else and the person's record, sees every noisy count of the fit, and says "took part"
     where these are likelier with the person than without. True less false positive rate over fits with and without.
     """
-    everybody = persons(400, seed=seed)
+    everybody = persons(least_persons(epsilon, at_1=400), seed=seed)
     yes, no = (
         np.mean([_likelihood(everybody, inside=inside, epsilon=epsilon, factor=factor) > 0 for _ in range(fits)])
         for inside in (True, False)

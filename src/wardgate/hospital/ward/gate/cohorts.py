@@ -5,25 +5,19 @@ over the cohort without one person; or for two tables that differ by one. So the
 its own, who stood in which split and behind which shown figure: one memory over studies, splits and aggregates.
 """
 
-import hashlib
-import hmac
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.gate.book import GrowingFile
+from wardgate.hospital.ward.gate.keyed import keyed, secret
 from wardgate.measures.differencing import Shown, everybody, nearly_same
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import Broken, Refused
 from wardgate.records.messages import SplitName
 from wardgate.sums.incidence import thin
-
-_KEY_BYTES = 32
-_HASH_BYTES = 12
-"""Two of a million persons share a keyed hash of 96 bits with a probability below 10^-17."""
 
 MOST_COMBINED = 50
 """Different cohorts up to which every linear combination is searched; beyond, pairs of answers alone."""
@@ -65,10 +59,10 @@ class EarlierCohorts:
         if folder is None or self._file is None:
             return
         with self._file.held():
-            self._key = _secret(folder / "cohorts.key", entropy)
+            self._key = secret(folder / "cohorts.key", entropy)
             self._read()
         for split, names in persons.items():
-            self._persons[split] = frozenset(_keyed(self._key, name) for name in names)
+            self._persons[split] = frozenset(keyed(self._key, name) for name in names)
 
     @property
     def remembers(self) -> bool:
@@ -149,7 +143,7 @@ class EarlierCohorts:
         return 2 < len(rosters) <= MOST_COMBINED and thin(rosters, persons=persons, minimum=self._minimum) is not None
 
     def _hashed(self, shown: Sequence[Iterable[str]]) -> Shown:
-        return tuple(frozenset(_keyed(self._key, name) for name in part) for part in shown)
+        return tuple(frozenset(keyed(self._key, name) for name in part) for part in shown)
 
     def _open(self) -> GrowingFile:
         if self._file is None:
@@ -187,20 +181,3 @@ class EarlierCohorts:
         if not isinstance(entry["study"], str | None) or not isinstance(entry["split"], str):
             raise TypeError("expected a study and a split")
         self._earlier.append((frozenset(names),))
-
-
-def _secret(path: Path, entropy: Entropy) -> bytes:
-    if not path.exists():
-        path.touch(mode=0o600)
-        with path.open("wb") as file:
-            file.write(entropy.bytes(_KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise Broken("the secret of the memory of earlier cohorts is cut off; restore it before anything leaves")
-    return key
-
-
-def _keyed(key: bytes, person: str) -> bytes:
-    return hmac.digest(key, b"wardgate/cohort/1\0" + person.encode(), hashlib.sha256)[:_HASH_BYTES]

@@ -21,6 +21,8 @@ FILE, HEAD = "population.jsonl", "population.head"
 class PopulationBook:
     """One ward's hand in the book. Everything it spends belongs to one run, whose splits share no person.
 
+    The book is read at every use, and not before: a book that does not hold is then a refusal that can be signed.
+
     Args:
         folder: The hospital's memory over studies.
         population: The hospital's own name for these people; one folder holds one population unless it names several.
@@ -30,6 +32,7 @@ class PopulationBook:
         entropy: For the random name of the run.
 
     Raises:
+        Invalid: `on` is no day. And at every use:
         Broken: the book cannot be read to its end or its chain does not hold. Nothing more may leave then.
         Refused: today is before the last day in the book.
     """
@@ -51,8 +54,11 @@ class PopulationBook:
         self._on = _day(on)
         self._run = entropy.bytes(12).hex()
         self._seen: tuple[bytes, bytes | None, Book] | None = None
+
+    @property
+    def _book(self) -> Book:
         with self._file.held():
-            self._book = self._read()
+            return self._read()
 
     def check(self, spending: Spending) -> None:
         """Check that the population can afford a release.
@@ -76,11 +82,12 @@ class PopulationBook:
             self._file.append(entry.to_bytes())
             book = book.then(entry)
             self._file.write_beside(HEAD, book.head.to_bytes())
-            self._book = book
 
     def cumulative(self, *, delta: float, split: Split, extra: Spending | None = None) -> float:
         """Return the joint epsilon of persons in a split of this run over everything that counts today."""
-        book = self._book if extra is None else self._book.then(self._line(self._book, extra))
+        book = self._book
+        if extra is not None:
+            book = book.then(self._line(book, extra))
         return joint_epsilon(self._counting(book), delta=delta, of=(self._run, split))
 
     def spent(self) -> tuple[float, float] | None:
