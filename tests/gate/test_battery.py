@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from wardgate.hospital.ward.gate.battery import NAMES, measure
+from wardgate.hospital.ward.gate.battery import NAMES, copying, measure, membership
 from wardgate.hospital.ward.gate.battery.copying import NAMES as COPIES
 from wardgate.hospital.ward.gate.battery.membership import CONTROL
 from wardgate.hospital.ward.gate.battery.membership import NAMES as MEMBERSHIP
-from wardgate.hospital.ward.gate.battery.realism import NAMES as REALISM
+from wardgate.hospital.ward.gate.battery.sample import draw
+from wardgate.hospital.ward.gate.battery.tables import checked
 from wardgate.policy import RULES, decide
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid
@@ -44,6 +45,29 @@ def measured_on(
     )
 
 
+def attacked_on(
+    site: corpora.Hospital, candidate: pl.DataFrame, *, seed: int = 0, policy: GatePolicy = STUDY.gate
+) -> Found:
+    """Membership and copies alone, which is all that most tests here look at."""
+    given = checked(
+        train=site.train,
+        tuning=site.tuning,
+        holdout=site.holdout,
+        candidate=candidate,
+        dictionary=STUDY.dictionary,
+        policy=policy,
+        attempt=1,
+        rng=np.random.default_rng(seed),
+    )
+    drawn = draw(given)
+    assert drawn is not None
+    parts = [*copying.measures(given, drawn), *membership.measures(given, drawn)]
+    return (
+        tuple(part for part in parts if isinstance(part, Measured)),
+        tuple(part for part in parts if isinstance(part, Absent)),
+    )
+
+
 def verdict_on(found: Found, *, attempt: int = 1, policy: GatePolicy = STUDY.gate) -> Verdict:
     measured, absent = found
     evidence = Evidence(
@@ -65,7 +89,7 @@ def refusing(verdict: Verdict, prefixes: tuple[str, ...] = ("membership.", "cont
 def judged(generator: corpora.Generator, *, seed: int = 0, holdout: int = 1000) -> set[str]:
     rng = np.random.default_rng(seed)
     site = corpora.hospital(rng, train=2750, tuning=250, holdout=holdout)
-    return refusing(verdict_on(measured_on(site, generator(site.train, rng), seed=seed)))
+    return refusing(verdict_on(attacked_on(site, generator(site.train, rng), seed=seed)))
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +109,15 @@ def found(site: corpora.Hospital, safe: pl.DataFrame) -> Found:
 
 def test_other_patients_of_the_same_hospital_pass_everything(found: Found) -> None:
     measured, absent = found
-    assert {part.name for part in measured} == set(NAMES)
-    assert absent == ()
-    assert verdict_on(found).outcome == "pass"
+    assert {part.name for part in (*measured, *absent)} == set(NAMES)
+    assert {part.name for part in measured} >= {*MEMBERSHIP, *COPIES}
+    assert {ruling.rule for ruling in verdict_on(found).rulings if ruling.outcome == "fail"} == set()
 
 
-def test_every_rule_for_a_corpus_has_its_measure() -> None:
-    taken = set(NAMES)
-    read = {rule.name for rule in RULES if "corpus" in rule.kinds and rule.name.split(".")[0] in _ROOMS}
-    assert taken == read
-
-
-_ROOMS = ("membership", "control", "copies", "realism")
+def test_every_rule_of_membership_and_copies_has_its_measure() -> None:
+    rooms = ("membership", "control", "copies")
+    read = {rule.name for rule in RULES if "corpus" in rule.kinds and rule.name.split(".")[0] in rooms}
+    assert {*MEMBERSHIP, *COPIES} == read
 
 
 LEAKS = {
@@ -150,13 +171,13 @@ def test_without_rank_space_a_shifted_copy_of_everybody_is_missed(site: corpora.
 def test_without_the_reuse_rule_lone_values_are_missed(site: corpora.Hospital) -> None:
     candidate = corpora.columns_resampled(site.train, np.random.default_rng(3))
     blind = GatePolicy(proximity=Proximity(reused_values_level=0.0))
-    assert refusing(verdict_on(measured_on(site, candidate), policy=blind)) == set()
-    assert refusing(verdict_on(measured_on(site, candidate))) == {"copies.reused_values"}
+    assert refusing(verdict_on(attacked_on(site, candidate), policy=blind)) == set()
+    assert refusing(verdict_on(attacked_on(site, candidate))) == {"copies.reused_values"}
 
 
 def test_the_average_is_blind_to_copies_that_the_battery_sees(site: corpora.Hospital) -> None:
     """Why AUROC over everybody does not decide alone."""
-    measured, _ = measured_on(site, corpora.copied(0.02)(site.train, np.random.default_rng(4)))
+    measured, _ = attacked_on(site, corpora.copied(0.02)(site.train, np.random.default_rng(4)))
     values = {part.name: part for part in measured}
     assert values["membership.auc"].high <= 0.55
     assert values["membership.battery"].value < 0.01
@@ -167,19 +188,19 @@ def test_the_rehearsal_says_what_would_be_caught(site: corpora.Hospital, safe: p
     assert certain.value >= 0.98
     limits = STUDY.gate.membership.model_copy(update={"planted_copy_fraction": 0.0005})
     faint = STUDY.gate.model_copy(update={"membership": limits})
-    measured, _ = measured_on(site, safe, policy=faint)
+    measured, absent = attacked_on(site, safe, policy=faint)
     assert next(part for part in measured if part.name == "membership.rehearsal").value < 0.5
-    verdict = verdict_on(measured_on(site, safe, policy=faint), policy=faint)
-    assert refusing(verdict) == {"membership.rehearsal"}
-    assert verdict.outcome == "not_evaluable"
+    rulings = {ruling.rule: ruling.outcome for ruling in verdict_on((measured, absent), policy=faint).rulings}
+    assert rulings["membership.rehearsal"] == "not_evaluable"
 
 
+@pytest.mark.slow
 def test_a_rehearsal_agrees_with_really_planting_the_copies(site: corpora.Hospital, safe: pl.DataFrame) -> None:
     """At a share where the answer is no foregone conclusion, shortcut distances and full searches agree."""
     share = 0.006
     limits = STUDY.gate.membership.model_copy(update={"planted_copy_fraction": share, "rehearsals": 100})
     policy = STUDY.gate.model_copy(update={"membership": limits})
-    measured, _ = measured_on(site, safe, policy=policy)
+    measured, _ = attacked_on(site, safe, policy=policy)
     rehearsed = next(part for part in measured if part.name == "membership.rehearsal").value
     assert 0.1 < rehearsed < 0.9
     quick = policy.model_copy(update={"membership": limits.model_copy(update={"rehearsals": 10})})
@@ -187,7 +208,7 @@ def test_a_rehearsal_agrees_with_really_planting_the_copies(site: corpora.Hospit
     for _ in range(draws):
         chosen = rng.choice(site.train.height, size=round(share * site.train.height), replace=False)
         leaking = corpora.planted(safe, site.train[chosen], rng)
-        refused = refusing(verdict_on(measured_on(site, leaking, policy=quick), policy=quick))
+        refused = refusing(verdict_on(attacked_on(site, leaking, policy=quick), policy=quick))
         caught += bool(refused & {"membership.battery", "copies.near"})
     assert abs(caught / draws - rehearsed) < 0.25
 
@@ -196,11 +217,11 @@ def test_too_few_persons_are_said_to_be_too_few() -> None:
     rng = np.random.default_rng(5)
     small = corpora.hospital(rng, train=500, tuning=50, holdout=200)
     measured, absent = measured_on(small, corpora.fresh(small.train, rng))
-    assert {part.name for part in absent} == set(MEMBERSHIP) - set(CONTROL)
-    assert {part.name for part in measured} == {*COPIES, *CONTROL, *REALISM}
+    assert {part.name for part in absent} >= set(MEMBERSHIP) - set(CONTROL)
+    assert {part.name for part in measured} >= {*COPIES, *CONTROL}
     tiny = corpora.hospital(rng, train=24, tuning=4, holdout=10)
     measured, absent = measured_on(tiny, corpora.fresh(tiny.train, rng))
-    assert {part.name for part in absent} == set(NAMES) - {"realism.clinical_rules"}
+    assert {part.name for part in absent} >= {*MEMBERSHIP, *COPIES}
     assert verdict_on((measured, absent)).outcome != "pass"
 
 

@@ -14,6 +14,7 @@ from wardgate.measures.attacks.shadows import Refit
 from wardgate.policy import decide
 from wardgate.policy.membership import RULES
 from wardgate.records.claim import Claim
+from wardgate.records.errors import Refused
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent, Evidence, Verdict
@@ -99,6 +100,16 @@ def test_refits_are_told_of_and_cost_nothing_where_there_are_none(site: corpora.
     assert "No shadow attack" in none["membership.battery"].note  # type: ignore[union-attr]
 
 
+def test_a_generator_that_will_not_refit_leaves_the_other_attacks(site: corpora.Hospital, quick: GatePolicy) -> None:
+    def unwilling(persons: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+        raise Refused("the budget is spent")
+
+    for refit in (unwilling, lambda persons, rng: persons[:0]):
+        parts = found(tables(site, site.train, policy=quick), refit)
+        assert "No shadow attack" in parts["membership.battery"].note  # type: ignore[union-attr]
+        assert outcomes(verdict(parts))["membership.battery"] == "fail"
+
+
 def test_a_shadow_attack_sees_blurred_outliers_better_than_the_corpus_alone(site: corpora.Hospital) -> None:
     """With 10 % of rows made of outliers with much noise: the refits' score against the nearest record's."""
     generator = blurred(0.6)
@@ -107,7 +118,9 @@ def test_a_shadow_attack_sees_blurred_outliers_better_than_the_corpus_alone(site
     assert drawn is not None
     targets = vulnerable(drawn)
     member = drawn.member[targets]
-    score = membership._shadow(given, drawn, targets, generator, 8)[targets]
+    refitted = membership._shadow(given, drawn, targets, generator, 8)
+    assert refitted is not None
+    score = refitted[targets]
     alone = membership._closeness(given, drawn, given.candidate, targets)
     assert _auc(score, member) > _auc(alone, member) + 0.03
     assert _auc(score, member) > 0.65
@@ -115,10 +128,9 @@ def test_a_shadow_attack_sees_blurred_outliers_better_than_the_corpus_alone(site
     drawn = sample.draw(safe)
     assert drawn is not None
     targets = vulnerable(drawn)
-    assert (
-        abs(_auc(membership._shadow(safe, drawn, targets, corpora.fresh, 4)[targets], drawn.member[targets]) - 0.5)
-        < 0.2
-    )
+    refitted = membership._shadow(safe, drawn, targets, corpora.fresh, 4)
+    assert refitted is not None
+    assert abs(_auc(refitted[targets], drawn.member[targets]) - 0.5) < 0.2
 
 
 def vulnerable(drawn: sample.Sample) -> np.ndarray:

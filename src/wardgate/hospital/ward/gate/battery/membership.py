@@ -16,6 +16,7 @@ from wardgate.measures.attacks.nearest import nearest
 from wardgate.measures.attacks.rehearsal import rehearse
 from wardgate.measures.attacks.shadows import Refit
 from wardgate.measures.attacks.space import Points, plain, spaces
+from wardgate.records.errors import Invalid, NotEvaluable, Refused
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent
 
@@ -55,9 +56,13 @@ def measures(tables: Tables, sample: Sample, refit: Refit | None = None) -> Iter
         {name: space.pool_to_synthetic.distance for name, space in sample.spaces.items()}, reference
     )
     scores |= _learned(tables, sample)
-    refits = (limits.shadows or 0) // 2 * 2 if refit is not None else 0
-    if refit is not None and refits and groups[0].any():
-        scores["shadow"] = _shadow(tables, sample, groups[0], refit, refits)
+    refits = (limits.shadows or 0) // 2 * 2 if refit is not None and groups[0].any() else 0
+    if refit is not None and refits:
+        shadow = _shadow(tables, sample, groups[0], refit, refits)
+        if shadow is None:
+            refits = 0
+        else:
+            scores["shadow"] = shadow
     least = 2 * limits.subgroup_min_persons
     groups += [group for group in subgroups(tables, sample.pool) if int(group.sum()) >= least]
     drawn = membership.battery(sample.member, groups, permutations=limits.permutations, rng=rng)
@@ -119,15 +124,20 @@ def _learned(tables: Tables, sample: Sample) -> dict[str, NDArray[np.float64]]:
 
 def _shadow(
     tables: Tables, sample: Sample, targets: NDArray[np.bool_], refit: Refit, refits: int
-) -> NDArray[np.float64]:
-    """Score the most vulnerable persons by refits with and without them; everybody else scores 0."""
+) -> NDArray[np.float64] | None:
+    """Score the most vulnerable persons by refits with and without them, the others 0; nothing if it will not refit."""
     rng = tables.rng
     inside = shadows.halves(sample.pool.height, refits, rng)
     size = max(0, min(sample.reference, tables.train.height - sample.size))
     found = [_closeness(tables, sample, sample.candidate, targets)]
     for half in inside:
         others = sample.references[rng.choice(sample.reference, size, replace=False)]
-        made = refit(pl.concat((others, sample.pool.filter(half))), rng)
+        try:
+            made = refit(pl.concat((others, sample.pool.filter(half))), rng)
+        except (Invalid, NotEvaluable, Refused):
+            return None
+        if not made.height:
+            return None
         found.append(_closeness(tables, sample, made.head(sample.candidate.height), targets))
     score = np.zeros(sample.pool.height)
     score[targets] = shadows.likelihood_ratio(found[0], np.stack(found[1:]), inside[:, targets])
