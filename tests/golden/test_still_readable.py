@@ -10,6 +10,7 @@ import pytest
 from wardgate.hospital.wire.courier import check_blobs
 from wardgate.hub import layout
 from wardgate.hub.intake.certificates import Material, examine
+from wardgate.papers.certificate import certificate_html
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.certificate_file import open_certificate
 from wardgate.records.corpus_file import read_corpus
@@ -112,6 +113,7 @@ def test_a_certificate_and_its_corpus_read_back(golden: Path, keys: dict[str, by
     assert (evidence.kind, verdict.outcome) == ("corpus", "pass")
     assert verdict.evidence_sha256 == evidence.fingerprint()
     assert certificate.subjects == (("corpus.parquet", sha256(corpus)),)
+    assert certificate.simulated and "SIMULATED APPROVALS" in certificate_html(certificate)
     assert read_corpus(corpus).height > 0
 
 

@@ -131,7 +131,7 @@ def _head(opened: Opened, checks: Sequence[Check]) -> Iterator[Any]:
         ParagraphStyle("verdict", parent=TITLE, fontSize=14, leading=18, spaceAfter=4),
     )
     yield _p(said.claim)
-    if said.simulated:
+    if opened.simulated:
         yield _p("SIMULATED APPROVALS: keys that stand for nobody. It binds nobody outside a demo.", MARK)
     trouble = [one for one in checks if one.state in ("broken", "refused")]
     if trouble:
@@ -165,7 +165,7 @@ def _left(opened: Opened) -> Iterator[Any]:
 
 def _attacker(said: Certificate) -> Iterator[Any]:
     yield _p("What an attacker could do", HEAD)
-    yield from _items(in_numbers(said.verdict)) or [_p("No attack could be run. What bounds an attacker is the noise.")]
+    yield from _items(in_numbers(said.verdict)) or [_p("No attack on membership could be run on this release.")]
     claim, total = said.evidence.claim, said.evidence.cumulative_epsilon
     if claim.kind == "dp" and claim.epsilon is not None and claim.delta is not None:
         yield _p(

@@ -24,7 +24,7 @@ def certificate_text(opened: Opened, *, checks: Sequence[Check]) -> str:
         f" {said.policy.sha256[:16]} ({said.policy.profile}); attempt {said.attempts.number} of {said.attempts.of}",
     ]
     lines += [f"  {name}  {digest}" for name, digest in opened.subjects]
-    if said.simulated:
+    if opened.simulated:
         lines.append("  SIMULATED APPROVALS: they bind nobody")
     if not checks:
         lines.append("  The signature was NOT CHECKED; give --keys")

@@ -219,3 +219,8 @@ class Opened:
     key_id: str
     sha256: str
     version: Literal[1, 2]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it binds nobody: an approval stands for no person, as all of version 1 did."""
+        return self.version == 1 or self.certificate.simulated
