@@ -23,15 +23,18 @@ from wardgate.federation.gate import (
 from wardgate.hub.commons.durable import write_whole
 from wardgate.measures.aggregates import Statistic
 from wardgate.papers import policy_text
+from wardgate.papers.gate_report import gate_report_html
 from wardgate.papers.verdict_text import verdict_text
 from wardgate.policy import RULES, weaker_than
 from wardgate.policy import explain as explained
 from wardgate.policy.limits import limits_of
 from wardgate.records import clinical_rules, dictionary_file, policy_file
+from wardgate.records.approval import WaiverFile
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable, Refused
 from wardgate.records.gate_policy import GatePolicy, Profile
+from wardgate.records.keyring import read_key, read_keyring
 from wardgate.records.restriction import Restriction, coarsening, dropping, leaving_out
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -59,6 +62,9 @@ ClaimOption = Annotated[Path | None, typer.Option(help="Privacy claim of the rel
 Record = Annotated[Path, typer.Option(help="Folder of the gate's book of attempts.")]
 Html = Annotated[Path | None, typer.Option(help="Write a report for people.")]
 Out = Annotated[Path | None, typer.Option(help="After a pass, write the candidate as it was judged.")]
+Key = Annotated[Path | None, typer.Option(help="The site's key; after a pass a certificate lies beside --out.")]
+Waivers = Annotated[Path | None, typer.Option(help="Rulings that two persons waived; see 'certificate waive'.")]
+Keys = Annotated[Path | None, typer.Option(help="Public keys of those who may waive (JSON).")]
 BOOK = Path("gate-record")
 
 
@@ -86,10 +92,13 @@ def check(
     record: Record = BOOK,
     html: Html = None,
     out: Out = None,
+    key: Key = None,
+    waivers: Waivers = None,
+    keys: Keys = None,
     json_output: AsJson = False,
 ) -> None:
     """Judge a synthetic table against the real tables it was made from. Nothing of one person comes out."""
-    asked = _asked(policy_path, floor, claim, record)
+    asked = _asked(policy_path, floor, claim, record, key, waivers, keys, out)
     tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, time, period, known, sensitive))
     judged = judge_corpus(asked, tables, synthetic=synthetic, restrictions=_restrictions(drop, coarsen, without))
     _tell(judged, asked, html=html, out=out, json_output=json_output)
@@ -111,10 +120,13 @@ def model(
     record: Record = BOOK,
     html: Html = None,
     out: Out = None,
+    key: Key = None,
+    waivers: Waivers = None,
+    keys: Keys = None,
     json_output: AsJson = False,
 ) -> None:
     """Judge a model against the persons it was fitted on and persons it never saw."""
-    asked = _asked(policy_path, floor, claim, record)
+    asked = _asked(policy_path, floor, claim, record, key, waivers, keys, out)
     tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, None, period, None, None))
     _tell(judge_model(asked, tables, model=file), asked, html=html, out=out, json_output=json_output)
 
@@ -131,10 +143,13 @@ def images(
     record: Record = BOOK,
     html: Html = None,
     out: Out = None,
+    key: Key = None,
+    waivers: Waivers = None,
+    keys: Keys = None,
     json_output: AsJson = False,
 ) -> None:
     """Judge synthetic images against real ones; 'patients' in an archive says whose each image is."""
-    asked = _asked(policy_path, floor, claim, record)
+    asked = _asked(policy_path, floor, claim, record, key, waivers, keys, out)
     judged = judge_images(asked, real=real, holdout=holdout, tuning=tuning, synthetic=synthetic)
     _tell(judged, asked, html=html, out=out, json_output=json_output)
 
@@ -153,13 +168,18 @@ def table(
     record: Record = BOOK,
     html: Html = None,
     out: Out = None,
+    key: Key = None,
+    waivers: Waivers = None,
+    keys: Keys = None,
     json_output: AsJson = False,
 ) -> None:
     """Make a table of the hospital's own rows, hide what must be hidden, and judge it. It is printed after a pass."""
     kinds: dict[str, Statistic] = {"count": "count", "sum": "sum", "mean": "mean"}
     if statistic not in kinds:
         raise Invalid(f"found statistic '{statistic}', expected one of {', '.join(kinds)}")
-    asked = dataclasses.replace(_asked(policy_path, floor, None, record), claim=Claim(kind="exact"))
+    asked = dataclasses.replace(
+        _asked(policy_path, floor, None, record, key, waivers, keys, out), claim=Claim(kind="exact")
+    )
     judged = judge_aggregate(
         asked,
         data=data,
@@ -192,13 +212,27 @@ def rules(
         typer.echo(f"{one.name:<40} {one.severity:<12} {one.words} ({one.source})")
 
 
-def _asked(policy_path: Path, floor: Path | None, claim: Path | None, record: Path) -> Asked:
+def _asked(
+    policy_path: Path,
+    floor: Path | None,
+    claim: Path | None,
+    record: Path,
+    key: Path | None,
+    waivers: Path | None,
+    keys: Path | None,
+    out: Path | None,
+) -> Asked:
+    if key is not None and out is None:
+        raise Invalid("--key signs what --out writes; name the file that leaves")
     stated = Claim(kind="none") if claim is None else Claim.from_plain(_json(claim))
     return Asked(
         policy=_policy(policy_path),
         floor=None if floor is None else _policy(floor),
         claim=stated,
         cumulative_epsilon=stated.epsilon or 0.0,
+        waivers=() if waivers is None else WaiverFile.from_plain(_json(waivers)).waivers,
+        keys=None if keys is None else read_keyring(_text(keys, "public keys").encode()),
+        issuer=None if key is None else read_key(_text(key, "the site's key").encode()),
         record=record,
         on=datetime.date.today().isoformat(),
     )
@@ -216,6 +250,12 @@ def _tables(real: Path, holdout: Path, tuning: Path | None, dictionary: Path | N
 
 def _tell(judged: Judged, asked: Asked, *, html: Path | None, out: Path | None, json_output: bool) -> None:
     held_back = [one.words for one in judged.restrictions]
+    if html is not None:
+        ways = [(one.rule, f"{one.way}: {one.words}") for one in judged.remedies]
+        page = gate_report_html(
+            judged.evidence, judged.verdict, remedies=ways, policy=asked.policy, held_back=held_back, on=asked.on
+        )
+        write_whole(html, page.encode())
     if json_output:
         plain = {
             "evidence": judged.evidence.plain(),
@@ -233,6 +273,8 @@ def _tell(judged: Judged, asked: Asked, *, html: Path | None, out: Path | None, 
         raise NotEvaluable(f"the gate cannot tell, so it stays inside: {rules}")
     if out is not None and judged.released is not None:
         write_whole(out, judged.released)
+        if judged.certificate is not None:
+            write_whole(out.with_name(f"{out.name}.certificate.json"), judged.certificate)
 
 
 @app.command("dictionary")

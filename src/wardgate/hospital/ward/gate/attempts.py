@@ -81,6 +81,15 @@ class AttemptBook:
         known = [entry.attempt for entry in judged if entry.candidate == candidate]
         return known[0] if known else 1 + len({entry.candidate for entry in judged})
 
+    def verdicts_before(self, protocol: str, attempt: int) -> tuple[str, ...]:
+        """Return the verdicts of earlier attempts in words, one an attempt, oldest first."""
+        found = {
+            entry.attempt: entry.outcome + (f": {entry.reason}" if entry.reason else "")
+            for entry in self.entries
+            if entry.protocol == protocol and entry.attempt < attempt and entry.evidence_sha256 is not None
+        }
+        return tuple(found[number] for number in sorted(found))
+
     def note(
         self,
         *,

@@ -62,6 +62,8 @@ def judge_aggregate(
             persons_train=band(persons),
             measured=made.measured,
             absent=made.absent,
+            name="table.csv",
+            exact_sums=True,
             released=lambda: _released(made, cohorts),
         )
 

@@ -121,6 +121,8 @@ def _measured(
         persons_train=band(persons(real, dictionary)),
         measured=measured,
         absent=absent,
+        name="corpus.parquet",
+        subgroups=tuple(dict.fromkeys(one.feature for one in dictionary.subgroups)),
         released=lambda: _marked(candidate, dictionary),
     )
 

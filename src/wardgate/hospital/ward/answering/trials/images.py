@@ -41,6 +41,7 @@ def judge_images(asked: Asked, *, real: Path, holdout: Path, tuning: Path, synth
             persons_train=band(len(seen.images) if seen.patients is None else len(np.unique(seen.patients))),
             measured=measured,
             absent=absent,
+            name="images.npz",
             released=synthetic.read_bytes,
         )
 

@@ -43,6 +43,7 @@ def judge_model(asked: Asked, tables: Tables, *, model: Path) -> Judged:
             persons_train=band(persons(real, dictionary)),
             measured=measured,
             absent=absent,
+            name="model.json",
             released=lambda: data,
         )
 

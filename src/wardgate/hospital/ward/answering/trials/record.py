@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardgate.hospital.ward.gate.attempts import AttemptBook, file_digest
+from wardgate.hospital.ward.gate.certificate import table_certificate
 from wardgate.policy import decide, weaker_than
 from wardgate.policy.remedies import Remedy, remedies
+from wardgate.records.approval import Waiver, check_waivers
 from wardgate.records.canonical import canonical, sha256
+from wardgate.records.certificate_parts import Restrictions
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Refused, WardgateError
 from wardgate.records.gate_policy import GatePolicy
+from wardgate.records.keyring import KeyFile, Keyring
 from wardgate.records.measured import Measured
 from wardgate.records.restriction import Restriction
 from wardgate.records.verdict import Absent, Evidence, Kind, Verdict
@@ -25,6 +29,9 @@ class Asked:
         policy, floor: The hospital's policy, and the consortium's floor that it may only tighten.
         claim: What protects people by design.
         cumulative_epsilon: Of this population, with this candidate.
+        waivers: Rulings that two persons waived for this very evidence.
+        keys: Who may waive; without it nobody may.
+        issuer: The site's key, to sign a certificate after a pass.
         record: Folder of the gate's book.
         on: Today, as an ISO date.
     """
@@ -33,6 +40,9 @@ class Asked:
     floor: GatePolicy | None
     claim: Claim
     cumulative_epsilon: float
+    waivers: tuple[Waiver, ...] = ()
+    keys: Keyring | None = None
+    issuer: KeyFile | None = None
     record: Path
     on: str
 
@@ -43,6 +53,9 @@ class Found:
 
     Attributes:
         persons_train: Training persons, in a band.
+        name: Of the file that leaves, as its certificate names it.
+        subgroups: Columns whose subgroups were judged apart.
+        exact_sums: Whether true values leave.
         released: Makes the bytes that may leave; called only after a pass.
     """
 
@@ -50,6 +63,9 @@ class Found:
     persons_train: str
     measured: tuple[Measured, ...]
     absent: tuple[Absent, ...]
+    name: str
+    subgroups: tuple[str, ...] = ()
+    exact_sums: bool = False
     released: Callable[[], bytes]
 
 
@@ -60,6 +76,7 @@ class Judged:
     Attributes:
         restrictions: What was held back.
         released: The candidate as it was judged; only after a pass.
+        certificate: The signed verdict on it, where a key was given; nobody has approved it yet.
     """
 
     evidence: Evidence
@@ -67,6 +84,7 @@ class Judged:
     remedies: tuple[Remedy, ...]
     restrictions: tuple[Restriction, ...]
     released: bytes | None
+    certificate: bytes | None
 
 
 def judge(
@@ -119,9 +137,13 @@ def judge(
             measured=found.measured,
             absent=found.absent,
         )
-        verdict = decide(evidence, asked.policy)
-        passed = verdict.outcome == "pass"
+        verdict = decide(evidence, asked.policy, waived=_waived(asked, evidence))
+        passed = verdict.outcome in ("pass", "pass_with_exceptions")
         released = found.released() if passed else None
+        certificate = None
+        if released is not None and asked.issuer is not None:
+            earlier = book.verdicts_before(protocol, attempt)
+            certificate = _certificate(asked, found, evidence, verdict, released, restrictions, earlier)
     against = [ruling.rule for ruling in verdict.rulings if ruling.outcome in ("fail", "not_evaluable")]
     note(verdict.outcome, ", ".join(against), evidence)
     return Judged(
@@ -130,6 +152,46 @@ def judge(
         remedies=remedies(evidence, verdict, asked.policy),
         restrictions=restrictions,
         released=released,
+        certificate=certificate,
+    )
+
+
+def _waived(asked: Asked, evidence: Evidence) -> frozenset[str]:
+    if not asked.waivers:
+        return frozenset()
+    if asked.keys is None:
+        raise Refused("a waiver counts only under keys that the hospital trusts; name them with --keys")
+    return check_waivers(asked.waivers, evidence_sha256=evidence.fingerprint(), keys=asked.keys.approvers)
+
+
+def _certificate(
+    asked: Asked,
+    found: Found,
+    evidence: Evidence,
+    verdict: Verdict,
+    released: bytes,
+    restrictions: tuple[Restriction, ...],
+    earlier: Sequence[str],
+) -> bytes | None:
+    if asked.issuer is None:
+        return None
+    dropped = tuple(one.words for one in restrictions if one.way == "drop")
+    coarsened = tuple(one.words for one in restrictions if one.way == "coarsen")
+    left_out = tuple(one.words for one in restrictions if one.way == "without")
+    return table_certificate(
+        site=asked.issuer.name,
+        evidence=evidence,
+        verdict=verdict,
+        policy=asked.policy,
+        floor=asked.floor,
+        subjects=((found.name, sha256(released)),),
+        issued_on=asked.on,
+        signer=asked.issuer.signer,
+        previous=earlier,
+        exceptions=asked.waivers,
+        restrictions=Restrictions(columns_dropped=dropped, columns_coarsened=coarsened, subgroups_left_out=left_out),
+        subgroups=found.subgroups,
+        exact_sums=found.exact_sums,
     )
 
 
