@@ -74,7 +74,7 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
             attempt=attempt,
             measured=measured,
             absent=absent,
-            cumulative_epsilon=bench.door.ledger.epsilon("train"),
+            cumulative_epsilon=bench.door.ledger.cumulative("train"),
             persons_train=len(train.y),
             earlier=tuple(bench.verdicts),
         )

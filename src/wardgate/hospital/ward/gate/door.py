@@ -20,6 +20,7 @@ from wardgate.privacy.accountant import dp_claim
 from wardgate.privacy.budget import Spending, Split
 from wardgate.records.bands import band
 from wardgate.records.canonical import canonical, sha256, text_of
+from wardgate.records.certificate_parts import Spent
 from wardgate.records.claim import Claim, GaussianEvent
 from wardgate.records.confirmation import confirmed_bytes
 from wardgate.records.corpus_file import write_corpus
@@ -294,6 +295,9 @@ class Door:
             commitments=self.commitments,
             issued_on=self.issued_on,
             signer=self.signer,
+            study_epsilon=self.ledger.epsilon("train"),
+            population=self._spent(),
+            population_id=None if self.ledger.population is None else self.ledger.population.population,
         )
         passed = verdict.outcome == "pass"
         blobs = [pack_bytes("certificate", certificate)] + ([pack_bytes("corpus", data)] if passed else [])
@@ -311,6 +315,11 @@ class Door:
             refusal="" if passed else "the gate did not pass this corpus",
             blobs=blobs,
         )
+
+    def _spent(self) -> Spent | None:
+        """Return what the population spent over all studies, where that is remembered and limited."""
+        spent = None if self.ledger.population is None else self.ledger.population.spent()
+        return None if spent is None else Spent(epsilon=spent[0], of=spent[1])
 
     @property
     def _test_noise(self) -> bool:

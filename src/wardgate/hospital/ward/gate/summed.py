@@ -43,7 +43,7 @@ def summed_evidence(
         persons_train=band(persons),
         attempt=1,
         claim=claim,
-        cumulative_epsilon=ledger.epsilon(split, extra=spending),
+        cumulative_epsilon=ledger.cumulative(split, extra=spending),
         measured=(
             counted("sum.sites", len(roster)),
             counted("sum.persons", persons),
