@@ -2,24 +2,34 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
+
+from smallest import COLUMNS, STUDY, write_hospital
+
+from wardgate.computations.newton import Newton
 from wardgate.entropy import SystemEntropy
+from wardgate.federation.local import Settings, find_hospitals, local
 from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
 from wardgate.hospital.ward.gate.population import FILE, HEAD, PopulationBook
+from wardgate.hub.pooling.ask import sum_ask
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.privacy.budget import Spending
 from wardgate.privacy.population import counting, joint_epsilon, read_book
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.claim import ExponentialEvent, GaussianEvent
-from wardgate.records.errors import Broken, Invalid, Refused
+from wardgate.records.errors import Broken, CheckFailed, Invalid, Refused
 from wardgate.records.gate_policy import Population
 from wardgate.records.study import Budget
+from wardgate.records.study_file import parse
 
 LIMITS = Population(epsilon_total=3.0, delta=1e-6, months=24)
 DAY = "2026-03-01"
@@ -346,3 +356,31 @@ def test_old_spendings_without_a_kind_still_read(tmp_path: Path) -> None:
     plain = noisy().plain()
     del plain["kind"]
     assert Spending.from_plain(plain).kind is None
+
+
+def test_whole_studies_spend_from_one_book_and_a_broken_one_is_a_signed_refusal(tmp_path: Path) -> None:
+    sites = ["h0", "h1", "h2"]
+    for place, site in enumerate(sites):
+        write_hospital(tmp_path / "hospitals" / site, 230, [5, place], inverted=False, note="")
+
+    def step(version: int, noise: float | None) -> None:
+        text = STUDY.replace("SITES", ", ".join(sites)).replace("version: 1", f"version: {version}")
+        study, work = parse(text, name="study.yaml"), tmp_path / f"work-{version}"
+        work.mkdir()
+        settings = Settings(seed=1, issued_on="2026-01-02", memory=tmp_path / "memory")
+        hospitals = find_hospitals(tmp_path / "hospitals", study)
+        with local(study=study, hospitals=hospitals, settings=settings, work=work) as federation:
+            asked = Newton(beta=np.zeros(COLUMNS))
+            federation.ask(
+                sum_ask(asked, what="a step", study=study, sites=federation.sites, noise_multiplier=noise)
+            ).sum()
+
+    step(1, 20.0)
+    step(2, None)
+    home = tmp_path / "memory" / "h0"
+    found = read_book((home / FILE).read_bytes(), head=(home / HEAD).read_bytes())
+    assert [(len(one.spending.gaussian), one.spending.exact) for one in found.entries] == [(1, 0), (0, 1)]
+    assert len({one.study for one in found.entries}) == len({one.run for one in found.entries}) == 2
+    (home / FILE).write_bytes((home / FILE).read_bytes().splitlines()[0] + b"\n")
+    with pytest.raises(CheckFailed, match=r"1 of 3 sites refused.*population's book"):
+        step(3, 20.0)
