@@ -7,9 +7,8 @@ binomial, fitted to all real persons whom the hospital holds, and the posterior 
 share of the population the hospital holds is unknown; the careful assumption is that the population is no larger
 than what the hospital holds, so a class is estimated as if drawn anew at that size.
 
-References: Bethlehem, Keller and Pannekoek 1990, Disclosure control of microdata, Journal of the American
-    Statistical Association 85;
-    k-map: Sweeney 2002, k-anonymity, doi:10.1142/S0218488502001648.
+References: Bethlehem, Keller and Pannekoek 1990, Disclosure control of microdata, J. American Statistical
+    Association 85; Sweeney 2002, k-anonymity, doi:10.1142/S0218488502001648.
 """
 
 from collections.abc import Sequence
