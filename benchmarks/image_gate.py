@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from harness import ROOT, Figure, write
+from shares import common, share
 
-from gate import common, share
 from wardgate.hospital.ward.gate.battery.images import measure_images
 from wardgate.measures.attacks import images as looks
 from wardgate.policy import decide
