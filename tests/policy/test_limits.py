@@ -26,7 +26,7 @@ def test_the_floor_itself_is_neither_weaker_nor_tighter() -> None:
         (GatePolicy(profile="internal-only"), "profile"),
         (GatePolicy(small_cells=SmallCells(min_count=10)), "small_cells.min_count"),
         (GatePolicy(small_cells=SmallCells(max_numbers_per_person=2.0)), "small_cells.max_numbers_per_person"),
-        (GatePolicy(realism=Realism(slope=(0.4, 2.0))), "realism.slope"),
+        (GatePolicy(realism=Realism(slope=(0.1, 2.0))), "realism.slope"),
         (GatePolicy(membership=Membership(auc_max=0.56)), "membership.auc_max"),
         (GatePolicy(membership=Membership(battery_level=0.005)), "membership.battery_level"),
         (GatePolicy(disclosure=None), "disclosure.attribute_max"),
