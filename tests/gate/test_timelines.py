@@ -8,12 +8,12 @@ from timeline_sets import DAMAGE, eicu, halves, physionet
 
 from wardgate.hospital.ward.gate.battery import measure
 from wardgate.hospital.ward.gate.battery import timelines as battery
+from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.measures.attacks.persons import constants, per_person, typed
 from wardgate.measures.attacks.space import spaces
 from wardgate.policy import timelines as rules
 from wardgate.policy.decision import RULES, decide
 from wardgate.records.claim import Claim
-from wardgate.records.clinical_rules import starter
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.feature import Feature
 from wardgate.records.gate_policy import GatePolicy

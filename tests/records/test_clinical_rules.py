@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from wardgate.records.clinical_rules import Suite, bounds, parse, starter
+from wardgate.hospital.ward.gate.battery.suite import starter
+from wardgate.records.clinical_rules import Suite, bounds, parse
 from wardgate.records.errors import Invalid
 from wardgate.records.expression import read
 from wardgate.records.feature import Feature

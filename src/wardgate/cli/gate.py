@@ -19,6 +19,7 @@ from wardgate.federation.gate import (
     judge_corpus,
     judge_images,
     judge_model,
+    starter,
 )
 from wardgate.hub.commons.durable import write_whole
 from wardgate.measures.aggregates import Statistic
@@ -202,7 +203,7 @@ def rules(
     json_output: AsJson = False,
 ) -> None:
     """List the clinical rules that corpora are held against, each with its source."""
-    found = clinical_rules.starter()
+    found = starter()
     if suite is not None:
         found = clinical_rules.parse(_text(suite, "a suite of clinical rules"), name=str(suite))
     if json_output:

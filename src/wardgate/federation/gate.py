@@ -5,6 +5,7 @@ from wardgate.hospital.ward.answering.trials.corpus import Columns, Tables, infe
 from wardgate.hospital.ward.answering.trials.images import judge_images
 from wardgate.hospital.ward.answering.trials.model import judge_model
 from wardgate.hospital.ward.answering.trials.record import Asked, Judged
+from wardgate.hospital.ward.gate.battery.suite import starter
 
 __all__ = [
     "Asked",
@@ -16,4 +17,5 @@ __all__ = [
     "judge_corpus",
     "judge_images",
     "judge_model",
+    "starter",
 ]

@@ -6,8 +6,6 @@ rules between concepts. A rule speaks only where all its concepts are in the tab
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
-from importlib.resources import files
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -240,13 +238,6 @@ def _condition(name: str, found: Condition) -> str:
 
 def _is_code(found: str, known: str) -> bool:
     return found.startswith(known[:-1]) if known.endswith("*") else found == known
-
-
-@lru_cache(maxsize=1)
-def starter() -> Suite:
-    """Return the suite that comes with Wardgate."""
-    name = "clinical_rules.yaml"
-    return parse(files("wardgate.records").joinpath(name).read_text(encoding="utf-8"), name=name)
 
 
 def parse(text: str, *, name: str) -> Suite:

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.measures.realism.rules import clinical_rules, obedience, suspicious
 from wardgate.measures.realism.suites import meanings, speaking
-from wardgate.records.clinical_rules import starter
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule, Feature
 

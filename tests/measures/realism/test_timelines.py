@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.measures.attacks.persons import MOST_COLUMNS, constants, per_person, typed
 from wardgate.measures.realism import timelines
 from wardgate.measures.realism.within import within_person
-from wardgate.records.clinical_rules import starter
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule, Feature, Relation, Subgroup

@@ -10,10 +10,10 @@ from wardgate.hospital.ward.gate.battery import canaries, copying, disclosure, m
 from wardgate.hospital.ward.gate.battery.canaries import Refit
 from wardgate.hospital.ward.gate.battery.refreshes import Earlier
 from wardgate.hospital.ward.gate.battery.sample import LEAST, draw
+from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.hospital.ward.gate.battery.tables import Tables, checked
 from wardgate.measures.disclosure import coarse, shown
 from wardgate.measures.realism.rules import clinical_rules
-from wardgate.records.clinical_rules import starter
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from wardgate.hospital.ward.gate.battery.sample import LEAST, subgroups
+from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.hospital.ward.gate.battery.tables import Tables
 from wardgate.measures.disclosure import coarse
 from wardgate.measures.realism import (
@@ -20,7 +21,6 @@ from wardgate.measures.realism import (
 )
 from wardgate.measures.realism.coding import values
 from wardgate.measures.realism.rules import clinical_rules
-from wardgate.records.clinical_rules import starter
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent
 
