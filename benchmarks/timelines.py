@@ -31,7 +31,7 @@ from wardgate.measures.realism.rules import clinical_rules, obedience
 from wardgate.policy import timelines as policy
 from wardgate.policy.decision import decide
 from wardgate.records.claim import Claim
-from wardgate.records.clinical_rules import starter
+from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured

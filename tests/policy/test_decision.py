@@ -62,6 +62,7 @@ def safe_corpus() -> dict[str, Measured]:
         value("refresh.changed", 1.0, n=n),
         value("canaries.planted", 20.0),
         value("canaries.found", 0.0, n=(20, 100)),
+        value("realism.outcomes", 1.0),
         value("realism.joint_error", 0.01, 0.0, 0.02),
         value("realism.missingness_error", 0.01, 0.0, 0.02),
         value("realism.relations", 1.0),

@@ -181,7 +181,7 @@ class Run:
         spent = {
             site
             for _, site, answer in self.corpus_answers
-            if answer.evidence is not None and answer.evidence.cumulative_epsilon > 0
+            if answer.evidence is not None and answer.evidence.claim.kind == "dp"
         }
         self.joint_sites = tuple(site for site in self.sites if site not in self.corpora and site not in spent)
         if len(self.joint_sites) < 3:

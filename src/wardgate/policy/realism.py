@@ -8,6 +8,7 @@ from wardgate.records.verdict import Kind
 
 KINDS: tuple[Kind, ...] = ("corpus", "joint-corpus")
 JOINT_OPTIONAL: tuple[Kind, ...] = ("joint-corpus",)
+OUTCOMES = "realism.outcomes"
 NOBODY = "Nothing; this is about use, not privacy."
 
 
@@ -21,6 +22,27 @@ def _least(name: str, limit: Callable[[Realism], float | None]) -> Judge:
     """Judge the low end; a policy from before this limit sets none."""
     judged = bounded(name, least=lambda policy: limit(policy.realism) or 0.0, optional=JOINT_OPTIONAL)
     return _where_set(judged, lambda policy: limit(policy.realism))
+
+
+def _with_outcome(judged: Judge) -> Judge:
+    """Leave a rule out where the evidence says that the tables have no outcome; whoever knows better refuses that."""
+
+    def judge(case: Case) -> Judgement | None:
+        said, _ = case.find(OUTCOMES)
+        return None if said is not None and said.low == said.value == said.high == 0 else judged(case)
+
+    return judge
+
+
+def _outcomes(case: Case) -> Judgement | None:
+    if case.policy.realism.slope is None or (case.evidence.kind in JOINT_OPTIONAL and not _there(case, OUTCOMES)):
+        return None
+    limit = "said, 0 or 1"
+    said, reason = case.find(OUTCOMES)
+    if said is None or not sound(said) or not said.low == said.value == said.high or said.value not in (0, 1):
+        return Judgement(outcome="fail", limit=limit, measured=said, reason=reason or "no count of 0 or 1")
+    reason = "" if said.value else "the tables have no outcome, so no model was tried on them"
+    return Judgement(outcome="pass", limit=limit, measured=said, reason=reason)
 
 
 def _where_set(judged: Judge, limit: Callable[[GatePolicy], object]) -> Judge:
@@ -64,6 +86,12 @@ def _rule(name: str, judge: Judge, *, tests: str, meaning: str) -> Rule:
 
 
 RULES: tuple[Rule, ...] = (
+    _rule(
+        OUTCOMES,
+        _outcomes,
+        tests="Whether the tables have an outcome, on which a model learned from the corpus could be tried.",
+        meaning="Without an outcome nobody knows what a model would learn from the corpus.",
+    ),
     _rule(
         "realism.marginal_error",
         _most("realism.marginal_error", lambda limits: limits.marginal_error_max),
@@ -123,20 +151,20 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "realism.tstr_loss",
-        _most("realism.tstr_loss", lambda limits: limits.tstr_loss_max),
+        _with_outcome(_most("realism.tstr_loss", lambda limits: limits.tstr_loss_max)),
         tests="AUROC lost on patients never seen by a model trained on the corpus instead of on the training patients.",
         meaning="At 0.08 a model learned from the corpus ranks 8 pairs in 100 worse than one learned from patients.",
     ),
     _rule(
         "realism.trts_loss",
-        _most("realism.trts_loss", lambda limits: limits.trts_loss_max),
+        _with_outcome(_most("realism.trts_loss", lambda limits: limits.trts_loss_max)),
         tests="AUROC that a model learned from patients loses when it is tried on the corpus instead of on patients "
         "never seen.",
         meaning="High values say that outcomes in the corpus do not follow from its records as they do in patients.",
     ),
     _rule(
         "realism.slope",
-        _within("realism.slope", lambda limits: limits.slope),
+        _with_outcome(_within("realism.slope", lambda limits: limits.slope)),
         tests="Calibration slope, on patients never seen, of a model learned from the corpus, over that of a model "
         "learned from patients.",
         meaning="At 0.5 the corpus teaches risks twice as extreme as they are; at 2, half as extreme.",

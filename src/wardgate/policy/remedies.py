@@ -26,6 +26,7 @@ _ANEW: dict[str, str] = {
     "disclosure": "fit anew with less capacity or with noise",
     "refresh": "keep the earlier generalisation, skip this refresh, or spend noise on it",
     "canaries": "fit anew with less capacity or with noise: invented records came back",
+    "control": "split the persons again, at random and by person, under a new protocol version, and fit anew",
     "realism": "fit anew with more capacity, or correct what the rule names",
     "timelines": "fit a generator of timelines: rows drawn one by one lose what binds them within a person",
     "model": "fit anew: more persons for each leaf, fewer parameters, a stronger penalty, or noise",
@@ -59,6 +60,8 @@ def _about(ruling: Ruling, left: int, policy: GatePolicy) -> list[Remedy]:
 
     if ruling.rule.startswith(FINAL):
         return [remedy("refuse", ruling.reason or f"outside {ruling.limit}")]
+    if ruling.rule.startswith("control."):
+        return [remedy("refuse", _ANEW["control"])]
     if ruling.outcome == "not_evaluable":
         found = [remedy("regenerate", "with noise whose cumulative epsilon the policy accepts, attacks are replaced")]
         if policy.profile != "public-open":

@@ -47,7 +47,7 @@ class Tier(Section):
 def _tiers() -> tuple[Tier, ...]:
     return (
         Tier(members=10_000, non_members=10_000, tpr_at_1_percent=0.02, tpr_at_0_1_percent=0.003),
-        Tier(members=2_000, non_members=2_000, tpr_at_1_percent=0.022, tpr_at_0_1_percent=0.006),
+        Tier(members=2_000, non_members=2_000, tpr_at_1_percent=0.024, tpr_at_0_1_percent=0.007),
         Tier(members=500, non_members=1_000, tpr_at_1_percent=0.03),
     )
 

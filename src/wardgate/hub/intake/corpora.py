@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from wardgate.hub import layout
 from wardgate.hub.intake.conversation import Answered, Conversation
-from wardgate.hub.intake.evidence import check_noise_source
+from wardgate.hub.intake.evidence import check_noise_source, check_outcome
 from wardgate.hub.intake.reading import Folder
 from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import epsilon_of
@@ -118,6 +118,7 @@ def check_certificate(
         raise Broken("the certificate holds another policy than the study's")
     evidence = said.evidence
     check_noise_source(evidence)
+    check_outcome(evidence)
     if evidence.kind != ("joint-corpus" if issuer == layout.JOINT else "corpus"):
         raise Broken(f"the evidence is of kind '{evidence.kind}'")
     if said.dp.claim.plain() != evidence.claim.plain():

@@ -35,6 +35,8 @@ def check_evidence(answer: Answer, question: Question, *, persons: int, step: fl
     if evidence is None:
         return
     check_noise_source(evidence)
+    if evidence.kind == "corpus":
+        check_outcome(evidence)
     check_kind(evidence, question)
     terms = question.sum
     expected: dict[str, float] = {}
@@ -66,6 +68,16 @@ def check_kind(evidence: Evidence, question: Question) -> None:
     kind = "summed" if question.sum is not None else KINDS.get(question.computation, "nothing")
     if evidence.kind != kind:
         raise Broken(f"the evidence is of kind '{evidence.kind}', the question asks for '{kind}'")
+
+
+def check_outcome(evidence: Evidence) -> None:
+    """Refuse evidence on a study's corpus that says there is no outcome: rules of models would then not speak.
+
+    Raises:
+        Broken: it says so; every study has one.
+    """
+    if any(one.name == "realism.outcomes" and one.value != 1 for one in evidence.measured):
+        raise Broken("the evidence says that the corpus has no outcome, the study names one")
 
 
 def check_noise_source(evidence: Evidence) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from wardgate.measures.attacks.excess import Contrast, matched
 from wardgate.measures.attacks.parts import Part, agreement, known_class, nearest_class
@@ -68,6 +69,12 @@ def by_learning(
 
 
 def _learned(target: Part, rows: Vector, answers: Vector, persons: Vector) -> Vector:
+    rows = np.where(np.isnan(rows).all(axis=0), 0.0, rows)  # a column without any value has nothing to be cut at
+    with threadpool_limits(limits=1):  # threads that wait for each other cost more than they save on so few rows
+        return _guessed(target, rows, answers, persons)
+
+
+def _guessed(target: Part, rows: Vector, answers: Vector, persons: Vector) -> Vector:
     shape = {"max_iter": 20, "max_leaf_nodes": 15, "learning_rate": 0.2, "early_stopping": False, "random_state": 0}
     if target.feature.type in ("number", "integer"):
         guess = HistGradientBoostingRegressor(**shape).fit(rows, answers).predict(persons)

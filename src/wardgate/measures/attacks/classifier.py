@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from wardgate.measures.attacks.space import Points
 
@@ -62,7 +63,8 @@ def boosted(points: Points, kind: NDArray[np.int64], categories: Flags, *, seed:
     model = HistGradientBoostingClassifier(
         **_SETTINGS, categorical_features=_places(nominal), random_state=seed % (2**31)
     )
-    return model.fit(points, kind)
+    with threadpool_limits(limits=1):  # threads that wait for each other cost more than they save on so few rows
+        return model.fit(points, kind)
 
 
 def _widest(points: Points) -> Points:

@@ -17,7 +17,7 @@ from wardgate.hospital.ward.gate.summed import counted, summed_evidence
 from wardgate.measures.disclosure import rounded, unrounded
 from wardgate.policy.decision import decide, policy_digest
 from wardgate.privacy.accountant import dp_claim
-from wardgate.privacy.budget import Spending, Split
+from wardgate.privacy.budget import Release, Spending, Split
 from wardgate.records.bands import band
 from wardgate.records.canonical import canonical, sha256, text_of
 from wardgate.records.certificate_parts import Spent
@@ -133,7 +133,13 @@ class Door:
         verdict = self._decide(evidence)
         self._remember(_split(question))
         self.ledger.commit(
-            Spending(population=POPULATION, split=_split(question), what=question.computation, exact=candidate.models)
+            Spending(
+                population=POPULATION,
+                split=_split(question),
+                what=question.computation,
+                kind="sited",
+                exact=candidate.models,
+            )
         )
         said = {"figures": {name: text_of(value) for name, value in figures.items()}, **candidate.said}
         return self._send(
@@ -173,7 +179,8 @@ class Door:
         split, what = _split(question), f"{question.computation} over {len(terms.roster)} sites"
         events = () if exact else (claim_event(plan).model_copy(update={"what": question.computation}),)
         claim = EXACT if exact else _dp(events, self.study.budget.delta, self.entropy.name)
-        spending = Spending(population=POPULATION, split=split, what=what, gaussian=events, exact=int(exact))
+        kind: Release = "joint-corpus" if question.computation == "marginals" else "sum"
+        spending = Spending(population=POPULATION, split=split, what=what, kind=kind, gaussian=events, exact=int(exact))
         roster = frozenset(terms.roster)
         evidence = summed_evidence(
             self.ledger,

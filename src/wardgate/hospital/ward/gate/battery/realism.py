@@ -27,7 +27,8 @@ from wardgate.records.verdict import Absent
 COLUMNS = ("realism.marginal_error", "realism.pairwise_error", "realism.joint_error", "realism.missingness_error")
 PERSONS = ("realism.relations", "realism.subgroup_error", "realism.rare_outcome_ratio", "realism.detection")
 MODELS = ("realism.tstr_loss", "realism.trts_loss", "realism.slope")
-NAMES = ("realism.clinical_rules", *COLUMNS, *PERSONS, *MODELS)
+OUTCOMES = "realism.outcomes"
+NAMES = (OUTCOMES, "realism.clinical_rules", *COLUMNS, *PERSONS, *MODELS)
 
 MOST_ROWS = 100_000
 """Synthetic rows looked at, but for the clinical rules, which look at all; the note says so. Real persons all count."""
@@ -35,6 +36,7 @@ MOST_ROWS = 100_000
 
 def measures(tables: Tables) -> Iterator[Measured | Absent]:
     """Yield every measure of realism, or why there is none."""
+    yield _outcomes(0 if tables.dictionary.label is None else 1, tables.level)
     every, rows = tables.candidate, tables.candidate.height
     chosen = np.sort(tables.rng.permutation(rows)[:MOST_ROWS]) if rows > MOST_ROWS else None
     dictionary = tables.dictionary
@@ -45,12 +47,17 @@ def measures(tables: Tables) -> Iterator[Measured | Absent]:
     yield _coarse(obeyed)
     if tables.holdout.height < LEAST:
         reason = f"fewer than {LEAST} holdout persons"
-        yield from (Absent(name=name, reason=reason) for name in NAMES[1:])
+        yield from (Absent(name=name, reason=reason) for name in NAMES[2:])
         return
     candidate = every if chosen is None else every[chosen]
     said = "" if chosen is None else f"On {MOST_ROWS} of the synthetic rows, drawn at random."
     for part in (*_distributions(tables, candidate), *_models(tables, candidate)):
         yield _coarse(part, said) if isinstance(part, Measured) else part
+
+
+def _outcomes(count: int, level: float) -> Measured:
+    note = "" if count else "The dictionary names no outcome."
+    return Measured(name=OUTCOMES, value=count, low=count, high=count, level=level, note=note)
 
 
 def _coarse(measured: Measured, said: str = "") -> Measured:

@@ -183,6 +183,9 @@ def _changed(
         moved = sum(int(case.sum()) for case, _ in pairs) + was.left.height
         if not moved:
             continue
+        if moved < tables.policy.small_cells.min_count:
+            note = "So few entered or left that the difference of the corpora is about them; no signature waives that."
+            return p_value(name, 0.0, persons=(0, 0), level=tables.level, note=note)
         if moved < LEAST_CHANGED:
             reason = f"fewer than {LEAST_CHANGED} persons entered or left since an earlier corpus"
             return Absent(name=name, reason=reason)
