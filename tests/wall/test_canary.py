@@ -113,7 +113,9 @@ TWINS = {
     "blob": (f"{faults.WARD}.answering.ward.described", _row_into_the_log_line),
     "corpus": (
         f"{faults.WARD}.generators.marginal_tree.FittedTree.sample",
-        lambda table: table.with_columns(marker=pl.lit(faults.VICTIM.numbers[0])),
+        lambda table: table.with_columns(
+            marker=pl.when(pl.int_range(pl.len()) == 0).then(faults.VICTIM.numbers[0]).otherwise(pl.col("marker"))
+        ),
     ),
     "certificate": (
         f"{faults.WARD}.answering.corpus._generator_name",
