@@ -31,7 +31,9 @@ Keys = Annotated[Path, typer.Option("--keys", help="Public keys that you trust, 
 OwnKey = Annotated[Path, typer.Option("--key", help="Your private key; see 'certificate key'.")]
 Corpus = Annotated[list[Path] | None, typer.Option("--corpus", help="A file it speaks of. May be repeated.")]
 Floor = Annotated[Path | None, typer.Option("--floor", help="The least that your consortium asks (policy YAML).")]
-Approvals = Annotated[Path | None, typer.Option("--approvals", help="Approvals that lie beside the certificate.")]
+Approvals = Annotated[
+    Path | None, typer.Option("--approvals", help="Approvals; else CERTIFICATE.approvals.json beside it.")
+]
 Revocations = Annotated[Path | None, typer.Option("--revocations", help="Signed revocations, one a line.")]
 On = Annotated[str | None, typer.Option("--on", help="The day it is asked for, as 2026-01-31; else today.")]
 Demo = Annotated[bool, typer.Option("--demo", help="Accept keys and approvals marked SIMULATED.")]
@@ -87,6 +89,11 @@ def verify(
     tell(certificate, found, json_output=json_output)
 
 
+def beside_of(certificate: Path) -> Path:
+    """Return where the approvals of a certificate lie, unless somebody says otherwise."""
+    return certificate.with_name(f"{certificate.name}.approvals.json")
+
+
 def examined(
     certificate: Path,
     *,
@@ -101,7 +108,8 @@ def examined(
     """Read what lies in files, and check the certificate with it."""
     data = _read(certificate)
     subjects = [name for name, _ in peek(data).subjects]
-    given = _approval_file(approvals) if approvals else None
+    beside = beside_of(certificate)
+    given = _approval_file(approvals or beside) if approvals or beside.exists() else None
     lines = None if revocations is None else split_lines(_read(revocations), where="the list of revocations")
     material = Material(
         keys=_keys(keys),
@@ -163,7 +171,7 @@ def approve_(
     bad = [one for one in found.checks if one.state in ("broken", "refused") and one.what != "approvals"]
     if found.opened is None or bad:
         raise Refused(f"it cannot be approved: {bad[0].what}: {bad[0].words}")
-    path = approvals or certificate.with_name(f"{certificate.name}.approvals.json")
+    path = approvals or beside_of(certificate)
     given = _approval_file(path).approvals if path.exists() else ()
     signer, opened = own.signer, found.opened
     if any(one.key_id == signer.key_id for one in given):

@@ -81,7 +81,7 @@ class Certificate(Stated):
     residual_risks: tuple[str, ...]
     claim: str
     terms: Terms | None = None
-    exact_sums_also_released: bool
+    exact_sums_also_released: bool | None = None
     issued_on: Date | None = None
     valid_until: Date | None = None
     revocation: str | None = None

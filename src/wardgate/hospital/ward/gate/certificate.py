@@ -71,6 +71,7 @@ ALONE: Mapping[str, str] = {
     "generator.codeSha256": "the corpus was handed in as a table; its generator's code was not seen",
     "generator.seedCommitment": "the corpus was handed in as a table; its generator's seed is not known here",
     "generator.weightsLeaveSite": "the corpus was handed in as a table; what became of its generator is not known here",
+    "exactSumsAlsoReleased": "what else was released over the same patients is not known to a check by itself",
     "policy.floorSha256": "no floor of a consortium was handed in",
     "policy.stricterThanFloor": "no floor of a consortium was handed in",
 }
@@ -159,7 +160,7 @@ def table_certificate(
     subgroups: Sequence[str] = (),
     period: str | None = None,
     population: Spent | None = None,
-    exact_sums: bool = False,
+    exact_sums: bool | None = None,
     revocation: str | None = None,
     log: LogInclusion | None = None,
 ) -> bytes:
@@ -168,7 +169,7 @@ def table_certificate(
     Args:
         subjects: (name, SHA-256) of the corpus and what goes with it.
         previous: Verdicts of earlier attempts, as `in_words` gives them.
-        exact_sums: Whether exact sums over the same population were released as well.
+        exact_sums: Whether exact sums over the same population were released as well; None where that is not known.
 
     Raises:
         Invalid: the signer's key cannot be named, or words of the caller claim anonymity.

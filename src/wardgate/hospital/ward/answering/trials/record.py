@@ -55,7 +55,7 @@ class Found:
         persons_train: Training persons, in a band.
         name: Of the file that leaves, as its certificate names it.
         subgroups: Columns whose subgroups were judged apart.
-        exact_sums: Whether true values leave.
+        exact_sums: Whether true values over these persons leave; None where nobody here knows of others.
         released: Makes the bytes that may leave; called only after a pass.
     """
 
@@ -65,7 +65,7 @@ class Found:
     absent: tuple[Absent, ...]
     name: str
     subgroups: tuple[str, ...] = ()
-    exact_sums: bool = False
+    exact_sums: bool | None = None
     released: Callable[[], bytes]
 
 
