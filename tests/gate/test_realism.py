@@ -9,7 +9,7 @@ import pytest
 import realism_corpora as corpora
 
 from wardgate.hospital.ward.gate.battery import realism
-from wardgate.hospital.ward.gate.battery.realism import MODELS, NAMES
+from wardgate.hospital.ward.gate.battery.realism import MODELS, NAMES, OUTCOMES
 from wardgate.hospital.ward.gate.battery.tables import Tables, checked
 from wardgate.policy.realism import RULES
 from wardgate.records.dictionary import Dictionary
@@ -86,7 +86,7 @@ def test_an_earlier_policy_sets_no_later_limit() -> None:
     assert len(later) == 8
     earlier = GatePolicy(realism=Realism().model_copy(update=dict.fromkeys(later)))
     nothing = [Absent(name=name, reason="not looked at") for name in NAMES]
-    assert len(corpora.refusing(nothing)) == 12
+    assert len(corpora.refusing(nothing)) == 13
     assert len(corpora.refusing(nothing, policy=earlier)) == 4
 
 
@@ -105,6 +105,9 @@ def test_a_table_without_an_outcome_says_that_no_model_was_compared(
     found = parts(plan, *(table.drop("label") for table in three))
     assert {part.name for part in found.values() if isinstance(part, Absent)} == set(MODELS)
     assert all("no outcome" in reason(found[name]) for name in MODELS)
+    assert not corpora.refusing(list(found.values())) & {OUTCOMES, *MODELS}
+    lying = [part for name, part in found.items() if name != OUTCOMES]
+    assert corpora.refusing(lying) >= {OUTCOMES, *MODELS}
 
 
 def test_one_outcome_only_is_said(three: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]) -> None:
@@ -123,7 +126,7 @@ def test_too_few_persons_leave_the_clinical_rules_alone(
 ) -> None:
     train, holdout, candidate = three
     found = parts(PLAN, train, holdout[:40], candidate)
-    assert {part.name for part in found.values() if isinstance(part, Measured)} == {"realism.clinical_rules"}
+    assert {part.name for part in found.values() if isinstance(part, Measured)} == {"realism.clinical_rules", OUTCOMES}
     small = parts(PLAN, train, holdout[:60], candidate[:20])
     assert "fewer than 50 synthetic rows" in reason(small["realism.detection"])
 
@@ -180,7 +183,7 @@ def test_many_rows_are_sampled_and_it_is_said(
     found = parts(PLAN, *three)
     for name, part in found.items():
         assert isinstance(part, Measured)
-        assert ("500 of the synthetic rows" in part.note) == (name != "realism.clinical_rules")
+        assert ("500 of the synthetic rows" in part.note) == (name not in ("realism.clinical_rules", OUTCOMES))
     rows = found["realism.joint_error"]
     assert isinstance(rows, Measured)
     assert rows.n == (500, 350)
