@@ -22,6 +22,7 @@ from harness import Figure, write
 from timeline_corpora import BROKEN, DICTIONARY, SAFE, timelines, timelines_copied
 from timeline_sets import DAMAGE, eicu, halves, physionet
 
+from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.hospital.ward.gate.battery.timelines import measures
 from wardgate.measures.attacks.copies import near_copies
 from wardgate.measures.attacks.nearest import nearest
@@ -31,7 +32,6 @@ from wardgate.measures.realism.rules import clinical_rules, obedience
 from wardgate.policy import timelines as policy
 from wardgate.policy.decision import decide
 from wardgate.records.claim import Claim
-from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured

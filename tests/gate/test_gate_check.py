@@ -11,6 +11,10 @@ import polars as pl
 import pytest
 
 from wardgate import cli
+from wardgate.measures import logistic
+from wardgate.measures.encoding import design_matrix, labels
+from wardgate.models.linear import LinearModel, Predictor
+from wardgate.records import dictionary_file
 
 SIZES = {"train": 1600, "tuning": 150, "holdout": 1000}
 
@@ -223,3 +227,152 @@ def test_every_rule_is_explained_and_an_unknown_one_is_refused(capsys: pytest.Ca
     assert cli.run(["gate", "explain", "membership.auc"]) == 0
     assert cli.run(["gate", "explain", "membership.luck"]) == 5
     assert "no rule is called 'membership.luck'" in capsys.readouterr().err
+
+
+def _coarse_rows(desk: Path, leave_out: int = 0) -> None:
+    pl.read_csv(desk / "real.csv").head(1600 - leave_out).write_csv(desk / f"rows{leave_out}.csv")
+
+
+def test_a_table_is_made_safe_and_one_that_differs_by_a_person_is_refused(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for left_out in (0, 1, 40):
+        _coarse_rows(desk, left_out)
+
+    def asked(rows: int, *more: str) -> tuple[int, str, str]:
+        given = ["gate", "table", f"rows{rows}.csv", "--by", "region", "--policy", "policy.yaml", "--memory", "memory"]
+        capsys.readouterr()
+        code = cli.run([*given, *more])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    code, _, err = asked(0, "--out", "table.csv")
+    assert code == 0, err
+    shown = pl.read_csv(desk / "table.csv")
+    assert shown["persons"].drop_nulls().min() >= 11
+    assert all(count % 5 == 0 for count in shown["persons"].drop_nulls())
+    assert asked(0)[0] == 0, "the same table again tells nothing new"
+    code, _, err = asked(1)
+    assert code == 1
+    assert "aggregate.differencing" in err
+    assert asked(0, "--statistic", "median")[0] == 5
+    assert asked(0, "--by", "shoe_size")[0] == 5
+    assert asked(0, "--statistic", "mean")[0] == 5
+
+
+def test_a_model_is_judged_beside_the_persons_it_was_fitted_on(
+    desk: Path, site: corpora.Hospital, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = corpora.study()
+    beta = logistic.fit(design_matrix(study.features, site.train), labels(site.train), ridge=1.0)
+    model = LinearModel(
+        family="logistic",
+        outcome="label",
+        features=study.features,
+        predictors=tuple(Predictor(feature=feature.name) for feature in study.features),
+        coefficients=tuple(float(one) for one in beta),
+    )
+    (desk / "model.json").write_bytes(model.to_bytes())
+    (desk / "dictionary.yaml").write_text(dictionary_file.text_of(study.dictionary.model_copy(update={"label": "y"})))
+    for name in ("real", "holdout", "tuning"):
+        pl.read_csv(desk / f"{name}.csv").rename({"label": "y"}).write_csv(desk / f"y-{name}.csv")
+    given = [
+        "--real",
+        "y-real.csv",
+        "--holdout",
+        "y-holdout.csv",
+        "--tuning",
+        "y-tuning.csv",
+        "--policy",
+        "policy.yaml",
+    ]
+    capsys.readouterr()
+    code = cli.run(["gate", "model", "model.json", *given, "--dictionary", "dictionary.yaml", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    rules = {ruling["rule"]: ruling["outcome"] for ruling in told["verdict"]["rulings"]}
+    assert code == 0, rules
+    assert {"model.type", "model.smallest_leaf", "model.membership_auc"} <= rules.keys()
+    (desk / "model.pkl").write_bytes(b"\x80\x04K*.")
+    assert cli.run(["gate", "model", "model.pkl", *given, "--dictionary", "dictionary.yaml"]) == 5
+
+
+def test_images_are_judged_and_copies_refused(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(5)
+    drawn = (rng.random((1900, 12, 12)) ** 2 * 255).astype(np.uint8)
+    real, holdout, tuning, safe = drawn[:600], drawn[600:1000], drawn[1000:1300], drawn[1300:]
+    for name, images in (("real", real), ("holdout", holdout), ("tuning", tuning)):
+        np.savez(desk / f"{name}.npz", images=images)
+    leak = safe.copy()
+    leak[:60] = real[:60]
+    np.savez(desk / "leak.npz", images=leak)
+    np.savez(desk / "named.npz", images=safe, patients=np.arange(len(safe)))
+    given = ["--real", "real.npz", "--holdout", "holdout.npz", "--tuning", "tuning.npz", "--policy", "policy.yaml"]
+    assert cli.run(["gate", "images", *given, "--synthetic", "leak.npz"]) == 1
+    assert "images.near" in capsys.readouterr().err
+    assert cli.run(["gate", "images", *given, "--synthetic", "named.npz"]) == 5
+    assert "synthetic images are nobody's" in capsys.readouterr().err
+
+
+def test_two_persons_waive_what_cannot_be_told_and_the_certificate_says_so(
+    desk: Path, check: Callable[..., Said], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("real", "holdout"):
+        pl.read_csv(desk / f"{name}.csv").head(300).write_csv(desk / f"few-{name}.csv")
+    few = {"real": "few-real.csv", "holdout": "few-holdout.csv"}
+    said = check("safe.parquet", "--json", **few)
+    told = json.loads(said.out)
+    open_rules = [one["rule"] for one in told["verdict"]["rulings"] if one["outcome"] == "not_evaluable"]
+    failed = [one["rule"] for one in told["verdict"]["rulings"] if one["outcome"] == "fail"]
+    assert open_rules
+    assert all(rule.startswith("realism.") for rule in failed)
+    (desk / "judged.json").write_text(said.out)
+    keys = []
+    for name, role in (("lee", "privacy_officer"), ("ada", "second_person"), ("site-a", "site")):
+        capsys.readouterr()
+        assert cli.run(["certificate", "key", f"{name}.key", "--name", name, "--role", role]) == 0
+        keys.append(json.loads(capsys.readouterr().out))
+    (desk / "keys.json").write_text(json.dumps({"schema": "wardgate/keys/1", "keys": keys}))
+    reason = "Too few patients to attack; the study board weighed the risk and accepts it."
+    for rule in (*open_rules, *failed):
+        first = ["certificate", "waive", "judged.json", rule, "--waivers", "waivers.json", "--key", "lee.key"]
+        assert cli.run([*first, "--reason", reason]) == 0
+    alone = check("safe.parquet", "--waivers", "waivers.json", "--keys", "keys.json", **few)
+    assert alone.code == 3
+    for rule in (*open_rules, *failed):
+        second = ["certificate", "waive", "judged.json", rule, "--waivers", "waivers.json", "--key", "ada.key"]
+        assert cli.run(second) == 0
+    options = ["--waivers", "waivers.json", "--keys", "keys.json", "--key", "site-a.key", "--out", "out.parquet"]
+    both = check("safe.parquet", *options, **few)
+    assert both.code == 0, both.err
+    assert both.out.startswith("PASS WITH EXCEPTIONS")
+    capsys.readouterr()
+    assert cli.run(["certificate", "show", "out.parquet.certificate.json", "--html", "shown.html", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {one["rule"] for one in shown["exceptions"]} == {*open_rules, *failed}
+    assert {one["reason"] for one in shown["exceptions"]} == {reason}
+    assert reason in (desk / "shown.html").read_text()
+    material = ["--keys", "keys.json", "--corpus", "out.parquet"]
+    assert cli.run(["certificate", "verify", "out.parquet.certificate.json", *material]) == 3
+    assert "the privacy officer and the second person did not sign" in capsys.readouterr().out
+    for name in ("lee", "ada"):
+        approving = ["certificate", "approve", "out.parquet.certificate.json", "--key", f"{name}.key"]
+        assert cli.run([*approving, "--keys", "keys.json"]) == 0
+    assert cli.run(["certificate", "verify", "out.parquet.certificate.json", *material]) == 0
+
+
+def test_a_holdout_of_another_period_is_no_control_and_it_is_said(desk: Path, check: Callable[..., Said]) -> None:
+    for name, year in (("real", "2021"), ("holdout", "2024")):
+        pl.read_csv(desk / f"{name}.csv").with_columns(year=pl.lit(year)).write_csv(desk / f"p-{name}.csv")
+    said = check("safe.parquet", "--period", "year", real="p-real.csv", holdout="p-holdout.csv")
+    assert said.code == 2
+    assert "a control that is no control" in " ".join(said.out.split())
+    assert book(desk)[-1]["outcome"] == "not_evaluable"
+
+
+def test_tables_that_say_nothing_are_judged_and_not_crashed(desk: Path, check: Callable[..., Said]) -> None:
+    for name, rows in (("real", 1600), ("holdout", 1000), ("safe", 1600)):
+        constant = {"age": [50] * rows, "region": ["north"] * rows, "label": [i % 2 for i in range(rows)]}
+        pl.DataFrame(constant).write_csv(desk / f"c-{name}.csv")
+    said = check("c-safe.csv", real="c-real.csv", holdout="c-holdout.csv")
+    assert said.code in (0, 1, 2), said.err
+    assert "membership.battery" in said.out
