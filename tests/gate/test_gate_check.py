@@ -14,7 +14,9 @@ from wardgate import cli
 from wardgate.measures import logistic
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.models.linear import LinearModel, Predictor
+from wardgate.privacy.accountant import dp_claim
 from wardgate.records import dictionary_file
+from wardgate.records.claim import GaussianEvent
 
 SIZES = {"train": 1600, "tuning": 150, "holdout": 1000}
 
@@ -376,3 +378,25 @@ def test_tables_that_say_nothing_are_judged_and_not_crashed(desk: Path, check: C
     said = check("c-safe.csv", real="c-real.csv", holdout="c-holdout.csv")
     assert said.code in (0, 1, 2), said.err
     assert "membership.battery" in said.out
+
+
+def test_what_leaves_is_spent_once_and_beyond_the_budget_nothing_leaves(
+    desk: Path, check: Callable[..., Said], capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = GaussianEvent(noise_multiplier=5.0, count=1, what="marginals")
+    claim = dp_claim(gaussian=(event,), delta=1e-6, covers=(), excludes=(), noise_source="system")
+    (desk / "claim.json").write_text(json.dumps(claim.plain()))
+    given = ["--tuning", "tuning.csv", "--claim", "claim.json", "--memory", "memory", "--json"]
+    first = json.loads(check("safe.parquet", *given).out)
+    assert first["verdict"]["outcome"] == "pass"
+    again = json.loads(check("safe.parquet", *given).out)
+    assert again["evidence"] == first["evidence"], "shown again it costs nothing"
+    capsys.readouterr()
+    assert cli.run(["budget", "show", "memory", "--json"]) == 0
+    state = capsys.readouterr().out
+    assert f"{claim.epsilon:.3f}"[:4] in state
+    (desk / "small.yaml").write_text("schema: wardgate/privacy-gate/1\npopulation: {epsilon_total: 1.0}\n")
+    pl.read_parquet(desk / "safe.parquet").reverse().write_parquet(desk / "other.parquet")
+    said = check("other.parquet", *given, policy="small.yaml")
+    assert said.code == 3
+    assert "budget of the population exhausted" in said.err

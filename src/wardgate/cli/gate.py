@@ -37,6 +37,7 @@ from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable, Refused
 from wardgate.records.gate_policy import GatePolicy, Profile
 from wardgate.records.keyring import read_key, read_keyring
 from wardgate.records.restriction import Restriction, coarsening, dropping, leaving_out
+from wardgate.records.verdict import Kind
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 policy = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -66,6 +67,10 @@ Out = Annotated[Path | None, typer.Option(help="After a pass, write the candidat
 Key = Annotated[Path | None, typer.Option(help="The site's key; after a pass a certificate lies beside --out.")]
 Waivers = Annotated[Path | None, typer.Option(help="Rulings that two persons waived; see 'certificate waive'.")]
 Keys = Annotated[Path | None, typer.Option(help="Public keys of those who may waive (JSON).")]
+Memory = Annotated[
+    Path | None, typer.Option(help="The hospital's private memory; the release is spent from its budget.")
+]
+Population = Annotated[str | None, typer.Option(help="Whose budget, where the hospital keeps several.")]
 BOOK = Path("gate-record")
 
 
@@ -96,10 +101,12 @@ def check(
     key: Key = None,
     waivers: Waivers = None,
     keys: Keys = None,
+    memory: Memory = None,
+    population: Population = None,
     json_output: AsJson = False,
 ) -> None:
     """Judge a synthetic table against the real tables it was made from. Nothing of one person comes out."""
-    asked = _asked(policy_path, floor, claim, record, key, waivers, keys, out)
+    asked = _asked("corpus", policy_path, floor, claim, record, key, waivers, keys, out, memory, population)
     tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, time, period, known, sensitive))
     judged = judge_corpus(asked, tables, synthetic=synthetic, restrictions=_restrictions(drop, coarsen, without))
     _tell(judged, asked, html=html, out=out, json_output=json_output)
@@ -124,10 +131,12 @@ def model(
     key: Key = None,
     waivers: Waivers = None,
     keys: Keys = None,
+    memory: Memory = None,
+    population: Population = None,
     json_output: AsJson = False,
 ) -> None:
     """Judge a model against the persons it was fitted on and persons it never saw."""
-    asked = _asked(policy_path, floor, claim, record, key, waivers, keys, out)
+    asked = _asked("model", policy_path, floor, claim, record, key, waivers, keys, out, memory, population)
     tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, None, period, None, None))
     _tell(judge_model(asked, tables, model=file), asked, html=html, out=out, json_output=json_output)
 
@@ -147,10 +156,12 @@ def images(
     key: Key = None,
     waivers: Waivers = None,
     keys: Keys = None,
+    memory: Memory = None,
+    population: Population = None,
     json_output: AsJson = False,
 ) -> None:
     """Judge synthetic images against real ones; 'patients' in an archive says whose each image is."""
-    asked = _asked(policy_path, floor, claim, record, key, waivers, keys, out)
+    asked = _asked("images", policy_path, floor, claim, record, key, waivers, keys, out, memory, population)
     judged = judge_images(asked, real=real, holdout=holdout, tuning=tuning, synthetic=synthetic)
     _tell(judged, asked, html=html, out=out, json_output=json_output)
 
@@ -172,6 +183,7 @@ def table(
     key: Key = None,
     waivers: Waivers = None,
     keys: Keys = None,
+    population: Population = None,
     json_output: AsJson = False,
 ) -> None:
     """Make a table of the hospital's own rows, hide what must be hidden, and judge it. It is printed after a pass."""
@@ -179,7 +191,8 @@ def table(
     if statistic not in kinds:
         raise Invalid(f"found statistic '{statistic}', expected one of {', '.join(kinds)}")
     asked = dataclasses.replace(
-        _asked(policy_path, floor, None, record, key, waivers, keys, out), claim=Claim(kind="exact")
+        _asked("aggregate", policy_path, floor, None, record, key, waivers, keys, out, memory, population),
+        claim=Claim(kind="exact"),
     )
     judged = judge_aggregate(
         asked,
@@ -189,8 +202,6 @@ def table(
         statistic=kinds[statistic],
         value=value,
         person=person,
-        memory=memory,
-        entropy=SystemEntropy(),
     )
     _tell(judged, asked, html=html, out=out, json_output=json_output)
     if judged.released is not None and not json_output:
@@ -214,6 +225,7 @@ def rules(
 
 
 def _asked(
+    kind: Kind,
     policy_path: Path,
     floor: Path | None,
     claim: Path | None,
@@ -222,15 +234,20 @@ def _asked(
     waivers: Path | None,
     keys: Path | None,
     out: Path | None,
+    memory: Path | None,
+    population: str | None,
 ) -> Asked:
     if key is not None and out is None:
         raise Invalid("--key signs what --out writes; name the file that leaves")
     stated = Claim(kind="none") if claim is None else Claim.from_plain(_json(claim))
     return Asked(
+        kind=kind,
         policy=_policy(policy_path),
         floor=None if floor is None else _policy(floor),
         claim=stated,
-        cumulative_epsilon=stated.epsilon or 0.0,
+        memory=memory,
+        population=population,
+        entropy=SystemEntropy(),
         waivers=() if waivers is None else WaiverFile.from_plain(_json(waivers)).waivers,
         keys=None if keys is None else read_keyring(_text(keys, "public keys").encode()),
         issuer=None if key is None else read_key(_text(key, "the site's key").encode()),

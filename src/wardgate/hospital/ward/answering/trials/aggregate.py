@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from wardgate.entropy import Entropy
 from wardgate.hospital.ward.answering.trials.record import Asked, Found, Judged, judge
 from wardgate.hospital.ward.cohort import described
 from wardgate.hospital.ward.gate.battery.aggregates import Aggregate, measure_aggregate
@@ -24,8 +23,6 @@ def judge_aggregate(
     statistic: Statistic,
     value: str | None,
     person: str | None,
-    memory: Path,
-    entropy: Entropy,
 ) -> Judged:
     """Make a table over real rows and judge it; what leaves is its safe form as CSV.
 
@@ -33,7 +30,6 @@ def judge_aggregate(
         by: Group columns.
         value: What is added up or averaged.
         person: Whose a row is; absent, every row is another person.
-        memory: The hospital's private folder over studies; the cohorts of all answers are compared.
 
     Raises:
         Refused: the policy is weaker than its floor or has no limits for aggregates, or the attempts are used up.
@@ -45,20 +41,20 @@ def judge_aggregate(
         del attempt, seed  # a table is what it is: there is nothing to draw
         meant = dictionary or _columns(data, [*by, *([value] if value else [])], person)
         table = described.read(data, meant)
-        memory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if asked.memory is None:
+            raise Invalid("a table needs the hospital's memory of earlier answers; name its folder")
         cohorts = EarlierCohorts(
-            memory,
+            asked.memory,
             study_sha256=None,
             persons={},
             minimum=asked.policy.aggregates.differing_min if asked.policy.aggregates else 11,
-            entropy=entropy,
+            entropy=asked.entropy,
         )
         made = measure_aggregate(
             table, by=by, statistic=statistic, person=meant.person, value=value, policy=asked.policy, memory=cohorts
         )
         persons = table.height if meant.person is None else table[meant.person].n_unique()
         return Found(
-            kind="aggregate",
             persons_train=band(persons),
             measured=made.measured,
             absent=made.absent,

@@ -117,7 +117,6 @@ def _measured(
         rng=np.random.default_rng(seed),
     )
     return Found(
-        kind="corpus",
         persons_train=band(persons(real, dictionary)),
         measured=measured,
         absent=absent,

@@ -37,7 +37,6 @@ def judge_images(asked: Asked, *, real: Path, holdout: Path, tuning: Path, synth
             rng=np.random.default_rng(seed),
         )
         return Found(
-            kind="images",
             persons_train=band(len(seen.images) if seen.patients is None else len(np.unique(seen.patients))),
             measured=measured,
             absent=absent,

@@ -39,7 +39,6 @@ def judge_model(asked: Asked, tables: Tables, *, model: Path) -> Judged:
             rng=np.random.default_rng(seed),
         )
         return Found(
-            kind="model",
             persons_train=band(persons(real, dictionary)),
             measured=measured,
             absent=absent,

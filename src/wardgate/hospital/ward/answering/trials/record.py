@@ -1,17 +1,21 @@
 """What all trials share: the floor, the count of attempts, the verdict, and the gate's book written first."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardgate.entropy import Entropy
 from wardgate.hospital.ward.gate.attempts import AttemptBook, file_digest
 from wardgate.hospital.ward.gate.certificate import table_certificate
+from wardgate.hospital.ward.gate.ledger import POPULATION
+from wardgate.hospital.ward.gate.population import PopulationBook
 from wardgate.policy import decide, weaker_than
 from wardgate.policy.remedies import Remedy, remedies
+from wardgate.privacy.budget import Release, Spending
 from wardgate.records.approval import Waiver, check_waivers
 from wardgate.records.canonical import canonical, sha256
-from wardgate.records.certificate_parts import Restrictions
+from wardgate.records.certificate_parts import Restrictions, Spent
 from wardgate.records.claim import Claim
 from wardgate.records.errors import Refused, WardgateError
 from wardgate.records.gate_policy import GatePolicy
@@ -26,9 +30,13 @@ class Asked:
     """By what a candidate is judged, whatever it is.
 
     Attributes:
+        kind: What it is.
+        entropy: For names of runs in the population's book.
         policy, floor: The hospital's policy, and the consortium's floor that it may only tighten.
         claim: What protects people by design.
-        cumulative_epsilon: Of this population, with this candidate.
+        memory: The hospital's private folder over studies. With it, what leaves is spent from the population's book;
+            without it, the claim's own epsilon is all that the evidence tells.
+        population: Whose book, where the hospital keeps several.
         waivers: Rulings that two persons waived for this very evidence.
         keys: Who may waive; without it nobody may.
         issuer: The site's key, to sign a certificate after a pass.
@@ -36,13 +44,16 @@ class Asked:
         on: Today, as an ISO date.
     """
 
+    kind: Kind
     policy: GatePolicy
     floor: GatePolicy | None
     claim: Claim
-    cumulative_epsilon: float
+    memory: Path | None = None
+    population: str | None = None
     waivers: tuple[Waiver, ...] = ()
     keys: Keyring | None = None
     issuer: KeyFile | None = None
+    entropy: Entropy
     record: Path
     on: str
 
@@ -59,7 +70,6 @@ class Found:
         released: Makes the bytes that may leave; called only after a pass.
     """
 
-    kind: Kind
     persons_train: str
     measured: tuple[Measured, ...]
     absent: tuple[Absent, ...]
@@ -127,23 +137,29 @@ def judge(
 
     with _refusals(note):
         _allowed(asked, attempt)
+        spending = _spending(asked)
+        purse = _book(asked)
+        before = any(entry.candidate == shown and entry.outcome.startswith("pass") for entry in book.entries)
         found = measure(attempt, int(sha256(canonical([protocol, shown]))[:16], 16))
         evidence = Evidence(
-            kind=found.kind,
+            kind=asked.kind,
             persons_train=found.persons_train,
             attempt=attempt,
             claim=asked.claim,
-            cumulative_epsilon=asked.cumulative_epsilon,
+            cumulative_epsilon=_cumulative(asked, purse, None if before else spending),
             measured=found.measured,
             absent=found.absent,
         )
         verdict = decide(evidence, asked.policy, waived=_waived(asked, evidence))
         passed = verdict.outcome in ("pass", "pass_with_exceptions")
+        if passed and purse is not None and spending is not None and not before:
+            purse.commit(spending)
         released = found.released() if passed else None
         certificate = None
         if released is not None and asked.issuer is not None:
             earlier = book.verdicts_before(protocol, attempt)
-            certificate = _certificate(asked, found, evidence, verdict, released, restrictions, earlier)
+            spent = None if purse is None else purse.spent()
+            certificate = _certificate(asked, found, evidence, verdict, released, restrictions, earlier, spent)
     against = [ruling.rule for ruling in verdict.rulings if ruling.outcome in ("fail", "not_evaluable")]
     note(verdict.outcome, ", ".join(against), evidence)
     return Judged(
@@ -154,6 +170,47 @@ def judge(
         released=released,
         certificate=certificate,
     )
+
+
+def _spending(asked: Asked) -> Spending | None:
+    """Return what the release costs its population, or nothing where it has neither noise nor true values."""
+    claim = asked.claim
+    exact = 1 if claim.kind == "exact" else 0
+    if not exact and not claim.gaussian and not claim.exponential:
+        return None
+    return Spending(
+        population=POPULATION,
+        split="all",
+        what="judged by itself",
+        kind=KINDS[asked.kind],
+        gaussian=claim.gaussian,
+        exponential=claim.exponential,
+        exact=exact,
+    )
+
+
+def _book(asked: Asked) -> PopulationBook | None:
+    if asked.memory is None:
+        return None
+    asked.memory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return PopulationBook(
+        asked.memory,
+        population=asked.population,
+        study_sha256=None,
+        limits=asked.policy.population,
+        on=asked.on,
+        entropy=asked.entropy,
+    )
+
+
+def _cumulative(asked: Asked, purse: PopulationBook | None, spending: Spending | None) -> float:
+    own = asked.claim.epsilon or 0.0
+    if purse is None or asked.claim.delta is None:
+        return own
+    return max(own, purse.cumulative(delta=asked.claim.delta, split="train", extra=spending))
+
+
+KINDS: Mapping[Kind, Release] = {"corpus": "corpus", "images": "corpus", "model": "model", "aggregate": "aggregate"}
 
 
 def _waived(asked: Asked, evidence: Evidence) -> frozenset[str]:
@@ -172,6 +229,7 @@ def _certificate(
     released: bytes,
     restrictions: tuple[Restriction, ...],
     earlier: Sequence[str],
+    spent: tuple[float, float] | None,
 ) -> bytes | None:
     if asked.issuer is None:
         return None
@@ -192,6 +250,7 @@ def _certificate(
         restrictions=Restrictions(columns_dropped=dropped, columns_coarsened=coarsened, subgroups_left_out=left_out),
         subgroups=found.subgroups,
         exact_sums=found.exact_sums,
+        population=None if spent is None else Spent(epsilon=spent[0], of=spent[1]),
     )
 
 
