@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from wardgate.cli import policy
+from wardgate.cli.files import json_in, text_in
+from wardgate.cli.policy import read_policy
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.gate import (
     Asked,
@@ -23,25 +26,21 @@ from wardgate.federation.gate import (
 )
 from wardgate.hub.commons.durable import write_whole
 from wardgate.measures.aggregates import Statistic
-from wardgate.papers import policy_text
 from wardgate.papers.gate_report import gate_report_html
 from wardgate.papers.verdict_text import verdict_text
-from wardgate.policy import RULES, weaker_than
+from wardgate.policy import RULES
 from wardgate.policy import explain as explained
-from wardgate.policy.limits import limits_of
-from wardgate.records import clinical_rules, dictionary_file, policy_file
+from wardgate.records import clinical_rules, dictionary_file
 from wardgate.records.approval import WaiverFile
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
-from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable, Refused
-from wardgate.records.gate_policy import GatePolicy, Profile
+from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable
 from wardgate.records.keyring import read_key, read_keyring
 from wardgate.records.restriction import Restriction, coarsening, dropping, leaving_out
 from wardgate.records.verdict import Kind
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-policy = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.add_typer(policy, name="policy", help="Write, show and check a gate policy.")
+app.add_typer(policy.app, name="policy", help="Write, show and check a gate policy.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
 PolicyFile = Annotated[Path, typer.Argument(help="The policy (YAML).", show_default=False)]
@@ -216,7 +215,7 @@ def rules(
     """List the clinical rules that corpora are held against, each with its source."""
     found = starter()
     if suite is not None:
-        found = clinical_rules.parse(_text(suite, "a suite of clinical rules"), name=str(suite))
+        found = clinical_rules.parse(text_in(suite, "a suite of clinical rules"), name=str(suite))
     if json_output:
         typer.echo(json.dumps(found.plain(), indent=2))
         return
@@ -239,18 +238,18 @@ def _asked(
 ) -> Asked:
     if key is not None and out is None:
         raise Invalid("--key signs what --out writes; name the file that leaves")
-    stated = Claim(kind="none") if claim is None else Claim.from_plain(_json(claim))
+    stated = Claim(kind="none") if claim is None else Claim.from_plain(json_in(claim))
     return Asked(
         kind=kind,
-        policy=_policy(policy_path),
-        floor=None if floor is None else _policy(floor),
+        policy=read_policy(policy_path),
+        floor=None if floor is None else read_policy(floor),
         claim=stated,
         memory=memory,
         population=population,
         entropy=SystemEntropy(),
-        waivers=() if waivers is None else WaiverFile.from_plain(_json(waivers)).waivers,
-        keys=None if keys is None else read_keyring(_text(keys, "public keys").encode()),
-        issuer=None if key is None else read_key(_text(key, "the site's key").encode()),
+        waivers=() if waivers is None else WaiverFile.from_plain(json_in(waivers)).waivers,
+        keys=None if keys is None else read_keyring(text_in(keys, "public keys").encode()),
+        issuer=None if key is None else read_key(text_in(key, "the site's key").encode()),
         record=record,
         on=datetime.date.today().isoformat(),
     )
@@ -328,67 +327,6 @@ def explain(
         typer.echo(f"{one.name:<32} {one.tests}")
 
 
-@policy.command("init")
-def policy_init(
-    file: PolicyFile,
-    profile: Annotated[str, typer.Option(help="public-open, commons-controlled or internal-only.")] = (
-        "commons-controlled"
-    ),
-) -> None:
-    """Write a commented policy to start from."""
-    if file.exists():
-        raise Invalid(f"{file} exists; choose another name, or remove it")
-    profiles: dict[str, Profile] = {
-        "public-open": "public-open",
-        "commons-controlled": "commons-controlled",
-        "internal-only": "internal-only",
-    }
-    if profile not in profiles:
-        raise Invalid(f"found profile '{profile}', expected one of {', '.join(profiles)}")
-    write_whole(file, policy_text.template(profiles[profile]).encode())
-    typer.echo(f"Wrote {file}. Tighten it, then: wardgate gate policy check {file} --floor FLOOR")
-
-
-@policy.command("show")
-def policy_show(
-    file: PolicyFile,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a page for documentation.")] = False,
-    json_output: AsJson = False,
-) -> None:
-    """Show every limit with what it says and where it comes from."""
-    found = _policy(file)
-    if markdown:
-        typer.echo(policy_text.markdown(found), nl=False)
-        return
-    if json_output:
-        typer.echo(json.dumps({"sha256": found.fingerprint(), "policy": found.plain()}, indent=2))
-        return
-    for name, value, words, source in policy_text.table(found):
-        typer.echo(f"{name:<38} {value:<22} {words} ({source})")
-    typer.echo(f"sha256 {found.fingerprint()}")
-
-
-@policy.command("check")
-def policy_check(
-    file: PolicyFile,
-    floor: Annotated[Path | None, typer.Option(help="The consortium's policy, which may only be tightened.")] = None,
-) -> None:
-    """Say everything that is wrong in a policy, and where it is weaker than its floor."""
-    found = _policy(file)
-    if floor is None:
-        typer.echo(f"{file}: clean")
-        return
-    asked = _policy(floor)
-    weaker = weaker_than(found, asked)
-    if weaker:
-        raise Refused(f"{file} is weaker than {floor}; a site may only tighten it:\n" + "\n".join(weaker))
-    theirs = dict(limits_of(asked))
-    tighter = [name for name, value in limits_of(found) if value != theirs.get(name)]
-    typer.echo(
-        f"{file}: clean, and nowhere weaker than {floor}" + (f"; tighter in {', '.join(tighter)}" * bool(tighter))
-    )
-
-
 def _columns(
     label: str | None,
     person: str | None,
@@ -417,30 +355,5 @@ def _restrictions(
     )
 
 
-def _policy(file: Path) -> GatePolicy:
-    return policy_file.parse(_text(file, "a policy; 'wardgate gate policy init FILE' starts one"), name=str(file))
-
-
 def _dictionary(file: Path) -> Dictionary:
-    return dictionary_file.parse(_text(file, "a data dictionary; 'wardgate gate dictionary'"), name=str(file))
-
-
-def _json(file: Path) -> object:
-    found: object = None
-    try:
-        found = json.loads(_text(file, "a JSON record"))
-    except ValueError:
-        found = None
-    if found is None:
-        raise Invalid(f"{file} is not JSON")
-    return found
-
-
-def _text(file: Path, what: str) -> str:
-    if not file.is_file():
-        raise Invalid(f"{file} is not a file, expected {what}")
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        pass
-    raise Invalid(f"{file} is not UTF-8 text; save it as UTF-8")
+    return dictionary_file.parse(text_in(file, "a data dictionary; 'wardgate gate dictionary'"), name=str(file))
