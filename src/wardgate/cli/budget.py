@@ -7,17 +7,15 @@ from typing import Annotated
 
 import typer
 
+from wardgate.cli.policy import read_policy
 from wardgate.hub.commons.durable import write_whole
 from wardgate.papers.budget import budget_html, forecast_plain, forecast_text, state_plain, state_text
 from wardgate.privacy.forecast import State, forecast, planned, state
-from wardgate.privacy.population import ONE, Book, read_book
-from wardgate.records import policy_file
+from wardgate.privacy.population import FILE, HEAD, ONE, Book, read_book
 from wardgate.records.errors import Invalid
 from wardgate.records.gate_policy import Population
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-FILE, HEAD = "population.jsonl", "population.head"
 
 Memory = Annotated[Path, typer.Argument(help="The folder that the hospital keeps over studies.", show_default=False)]
 PolicyFile = Annotated[
@@ -102,9 +100,7 @@ def _only(book: Book) -> str:
 def _limits(policy: Path | None) -> Population:
     if policy is None:
         return Population()
-    if not policy.is_file():
-        raise Invalid(f"{policy} is not a file, expected a policy; 'wardgate gate policy init FILE' starts one")
-    limits = policy_file.parse(policy.read_text(encoding="utf-8", errors="replace"), name=str(policy)).population
+    limits = read_policy(policy).population
     if limits is None:
         raise Invalid(f"{policy} sets no limit for a population; add a section 'population'")
     return limits

@@ -9,8 +9,7 @@ import typer
 from wardgate.cli.files import text_in
 from wardgate.hub.commons.durable import write_whole
 from wardgate.papers import policy_text
-from wardgate.policy import weaker_than
-from wardgate.policy.limits import limits_of
+from wardgate.policy import tighter_than, weaker_than
 from wardgate.records import policy_file
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.gate_policy import GatePolicy, Profile
@@ -75,8 +74,7 @@ def policy_check(
     weaker = weaker_than(found, asked)
     if weaker:
         raise Refused(f"{file} is weaker than {floor}; a site may only tighten it:\n" + "\n".join(weaker))
-    theirs = dict(limits_of(asked))
-    tighter = [name for name, value in limits_of(found) if value != theirs.get(name)]
+    tighter = tighter_than(found, asked)
     typer.echo(
         f"{file}: clean, and nowhere weaker than {floor}" + (f"; tighter in {', '.join(tighter)}" * bool(tighter))
     )

@@ -1,12 +1,6 @@
 """Rules for synthetic corpora: the veto against copies. Passing proves nothing."""
 
-from wardgate.policy.rule import CHOICE, Case, Judgement, Rule, probable
-
-
-def _crowded(case: Case) -> Judgement | None:
-    level = case.policy.proximity.crowded_level
-    return None if level is None else probable("copies.crowded", lambda _: level)(case)
-
+from wardgate.policy.rule import CHOICE, Rule, probable, where_set
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -26,7 +20,10 @@ RULES: tuple[Rule, ...] = (
         attacker="The corpus and one patient's whole record.",
         meaning="Many rows made from one record give that patient away, though every other patient is safe.",
         source=CHOICE,
-        judge=_crowded,
+        judge=where_set(
+            probable("copies.crowded", lambda policy: policy.proximity.crowded_level or 0.0),
+            lambda policy: policy.proximity.crowded_level,
+        ),
     ),
     Rule(
         name="copies.exact",

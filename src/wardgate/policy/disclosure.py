@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded
+from wardgate.policy.rule import CHOICE, Judge, Rule, bounded, where_set
 from wardgate.records.gate_policy import Disclosure, GatePolicy
 
 
@@ -16,12 +16,8 @@ def _limited(
             return None
         return lambda policy: limit(policy.disclosure or Disclosure())
 
-    inner = bounded(name, most=of(most), least=of(least), attack=True)
-
-    def judge(case: Case) -> Judgement | None:
-        return None if case.policy.disclosure is None else inner(case)
-
-    return judge
+    judge = bounded(name, most=of(most), least=of(least), attack=True)
+    return where_set(judge, lambda policy: policy.disclosure)
 
 
 _SOURCE = "0.09: EMA Policy 0070 and Health Canada; its use for an excess over a control: " + CHOICE

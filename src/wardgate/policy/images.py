@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 
-from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded, missing, probable, sound
+from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded, missing, probable, sound, where_set
 from wardgate.records.gate_policy import GatePolicy, Images
 
 
 def _limited(judge: Judge) -> Judge:
     """Judge only under a policy that has limits for images; `images.near` refuses under one that has none."""
 
-    def judged(case: Case) -> Judgement | None:
-        return None if case.policy.images is None else judge(case)
-
-    return judged
+    return where_set(judge, lambda policy: policy.images)
 
 
 def _of(limit: Callable[[Images], float]) -> Callable[[GatePolicy], float]:

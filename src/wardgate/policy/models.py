@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 
-from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded, counted
+from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded, counted, where_set
 from wardgate.records.gate_policy import GatePolicy, Models
 
 
 def _limited(judge: Judge) -> Judge:
     """Judge only under a policy that has limits for models; `model.type` refuses under one that has none."""
 
-    def judged(case: Case) -> Judgement | None:
-        return None if case.policy.models is None else judge(case)
-
-    return judged
+    return where_set(judge, lambda policy: policy.models)
 
 
 def _of(limit: Callable[[Models], float]) -> Callable[[GatePolicy], float]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded, missing, sound
-from wardgate.records.gate_policy import GatePolicy, Realism
+from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, bounded, missing, sound, where_set
+from wardgate.records.gate_policy import Realism
 from wardgate.records.verdict import Kind
 
 KINDS: tuple[Kind, ...] = ("corpus", "joint-corpus")
@@ -15,13 +15,13 @@ NOBODY = "Nothing; this is about use, not privacy."
 def _most(name: str, limit: Callable[[Realism], float | None]) -> Judge:
     """Judge the high end; a policy from before this limit sets none."""
     judged = bounded(name, most=lambda policy: limit(policy.realism) or 0.0, optional=JOINT_OPTIONAL)
-    return _where_set(judged, lambda policy: limit(policy.realism))
+    return where_set(judged, lambda policy: limit(policy.realism))
 
 
 def _least(name: str, limit: Callable[[Realism], float | None]) -> Judge:
     """Judge the low end; a policy from before this limit sets none."""
     judged = bounded(name, least=lambda policy: limit(policy.realism) or 0.0, optional=JOINT_OPTIONAL)
-    return _where_set(judged, lambda policy: limit(policy.realism))
+    return where_set(judged, lambda policy: limit(policy.realism))
 
 
 def _with_outcome(judged: Judge) -> Judge:
@@ -43,13 +43,6 @@ def _outcomes(case: Case) -> Judgement | None:
         return Judgement(outcome="fail", limit=limit, measured=said, reason=reason or "no count of 0 or 1")
     reason = "" if said.value else "the tables have no outcome, so no model was tried on them"
     return Judgement(outcome="pass", limit=limit, measured=said, reason=reason)
-
-
-def _where_set(judged: Judge, limit: Callable[[GatePolicy], object]) -> Judge:
-    def judge(case: Case) -> Judgement | None:
-        return None if limit(case.policy) is None else judged(case)
-
-    return judge
 
 
 def _within(name: str, limits: Callable[[Realism], tuple[float, float] | None]) -> Judge:

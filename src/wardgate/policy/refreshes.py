@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from wardgate.policy.rule import CHOICE, Case, Judge, Judgement, Rule, probable
+from wardgate.policy.rule import CHOICE, Judge, Rule, probable, where_set
 from wardgate.records.gate_policy import GatePolicy, Refreshes
 
 _HOLDS_ALL = "Every corpus of this population that ever left, and one patient's whole record."
@@ -14,12 +14,7 @@ def _where_limited(name: str, level: Callable[[Refreshes], float]) -> Judge:
     def level_of(policy: GatePolicy) -> float:
         return 1.0 if policy.refreshes is None else level(policy.refreshes)
 
-    judge = probable(name, level_of)
-
-    def judged(case: Case) -> Judgement | None:
-        return None if case.policy.refreshes is None else judge(case)
-
-    return judged
+    return where_set(probable(name, level_of), lambda policy: policy.refreshes)
 
 
 RULES: tuple[Rule, ...] = (

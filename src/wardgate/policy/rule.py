@@ -120,6 +120,15 @@ class Rule:
     judge: Judge
 
 
+def where_set(judge: Judge, limit: Callable[[GatePolicy], object]) -> Judge:
+    """Judge only where the policy sets this limit; one that was signed before it existed sets none."""
+
+    def judged(case: Case) -> Judgement | None:
+        return None if limit(case.policy) is None else judge(case)
+
+    return judged
+
+
 def sound(measured: Measured) -> bool:
     """Whether every number is finite, the interval holds the value and the level is a level."""
     numbers = (measured.value, measured.low, measured.high, measured.level)

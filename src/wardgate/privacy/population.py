@@ -27,6 +27,9 @@ from wardgate.records.record import Digest, Name, Record
 START = "0" * 64
 """What the first line names as the line before it."""
 
+FILE, HEAD = "population.jsonl", "population.head"
+"""The book in a hospital's memory, and what its last line must be."""
+
 ONE = "one"
 """The name of a hospital's population where it names none."""
 

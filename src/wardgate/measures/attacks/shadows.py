@@ -10,7 +10,10 @@ Flags = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 
 Refit = Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]
-"""Fits the candidate's generator anew on other persons and returns a corpus of as many rows as it was given."""
+"""Fits the candidate's generator anew on other persons and returns a corpus of as many rows as it was given.
+
+Nothing of a rehearsal fit leaves the ward. A generator may refuse the table (`Refused`, `Invalid`).
+"""
 
 
 def halves(pool: int, refits: int, rng: np.random.Generator) -> Flags:

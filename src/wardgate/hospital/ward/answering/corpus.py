@@ -112,7 +112,7 @@ def _fit(bench: Bench, attempt: int, entropy: Entropy) -> Fitted:
                 population=POPULATION,
                 split="train",
                 what=f"corpus, attempt {attempt}",
-                kind="refresh" if bench.released is not None and bench.released.earlier() else "corpus",
+                kind="refresh" if bench.released is not None and bench.released.any else "corpus",
                 gaussian=budget.gaussian,
                 exponential=budget.exponential,
             )

@@ -6,10 +6,10 @@ candidate shown again keeps its number and gets the same answer.
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardgate.hospital.ward.gate.book import GrowingFile
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.record import Digest, Record
@@ -58,8 +58,7 @@ class AttemptBook:
     def open(cls, folder: Path) -> "AttemptBook":
         """Read the book, or start one."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / BOOK
-        data = path.read_bytes() if path.exists() else b""
+        data = GrowingFile(folder / BOOK).read()
         if data and not data.endswith(b"\n"):
             raise Broken(f"{BOOK} ends inside a line: remove that line, its candidate was never answered")
         entries, head = [], START
@@ -113,10 +112,7 @@ class AttemptBook:
             previous=self.head,
         )
         line = canonical(entry.plain())
-        with (self.folder / BOOK).open("ab") as file:
-            file.write(line + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        GrowingFile(self.folder / BOOK).append(line)
         self.entries.append(entry)
         self.head = sha256(line)
 

@@ -1,10 +1,10 @@
 """What this hospital has spent, opened and answered. Append-only; checked first, committed then."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from wardgate.hospital.ward.gate.book import GrowingFile
 from wardgate.hospital.ward.gate.population import PopulationBook
 from wardgate.privacy.budget import Ledger, Spending, Split, afford, cost
 from wardgate.records.canonical import canonical
@@ -138,10 +138,7 @@ class PrivateLedger:
     def _write(self, event: dict[str, Any]) -> None:
         if self._path is None:
             return
-        with self._path.open("ab") as file:
-            file.write(canonical(event) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        GrowingFile(self._path).append(canonical(event))
 
     def _read(self, data: bytes) -> None:
         if data and not data.endswith(b"\n"):

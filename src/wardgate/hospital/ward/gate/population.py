@@ -11,11 +11,19 @@ from pathlib import Path
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.gate.book import GrowingFile
 from wardgate.privacy.budget import Spending, Split
-from wardgate.privacy.population import ONE, Book, Entry, counting, exact_answers_of, joint_epsilon, read_book
+from wardgate.privacy.population import (
+    FILE,
+    HEAD,
+    ONE,
+    Book,
+    Entry,
+    counting,
+    exact_answers_of,
+    joint_epsilon,
+    read_book,
+)
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.gate_policy import Population
-
-FILE, HEAD = "population.jsonl", "population.head"
 
 
 class PopulationBook:

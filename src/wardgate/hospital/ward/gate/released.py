@@ -37,18 +37,25 @@ class Released:
     key: bytes
     persons: Mapping[SplitName, Sequence[str]]
 
+    @property
+    def any(self) -> bool:
+        """Whether a corpus has left before."""
+        return bool(self._releases())
+
+    def _releases(self) -> list[Path]:
+        """Return the folders of all releases, oldest first; drafts of a crash are none."""
+        return sorted(path for path in self.folder.glob("*") if path.name.isdigit())
+
     def earlier(self) -> tuple[Earlier, ...]:
         """Return all earlier corpora, oldest first, with what today's persons were then.
 
         Raises:
             Broken: one cannot be read; what an attacker holds is then unknown.
         """
-        if not self.folder.exists():
-            return ()
         here = {name: self._named(name) for name in self.persons}
         present = {name for names in here.values() for name in names}
         found = []
-        for release in sorted(path for path in self.folder.iterdir() if path.name.isdigit()):
+        for release in self._releases():
             problem = ""
             try:
                 corpus = pl.read_parquet(release / "corpus.parquet")
@@ -74,7 +81,7 @@ class Released:
             train: Training persons in the order of `persons`.
         """
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        number = 1 + max((int(path.name) for path in self.folder.iterdir() if path.name.isdigit()), default=0)
+        number = 1 + max((int(path.name) for path in self._releases()), default=0)
         draft = self.folder / f".{number:04d}.draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)

@@ -36,7 +36,7 @@ def read_images(path: Path) -> Images:
     if not path.is_file():
         raise Invalid(f"{path.name} is missing, expected a NumPy archive (.npz) with the array '{IMAGES}'")
     found: dict[str, NDArray[Any]] | None = None
-    try:
+    try:  # zipfile says RuntimeError of an encrypted member, NotImplementedError of an unknown compression
         found = _arrays(path)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
         found = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from wardgate.hospital.ward.answering.trials.corpus import persons
 from wardgate.hospital.ward.answering.trials.record import Asked, Found, Judged, judge
 from wardgate.hospital.ward.cohort import described
 from wardgate.hospital.ward.gate.battery.aggregates import Aggregate, measure_aggregate
@@ -53,9 +54,8 @@ def judge_aggregate(
         made = measure_aggregate(
             table, by=by, statistic=statistic, person=meant.person, value=value, policy=asked.policy, memory=cohorts
         )
-        persons = table.height if meant.person is None else table[meant.person].n_unique()
         return Found(
-            persons_train=band(persons),
+            persons_train=band(persons(table, meant)),
             measured=made.measured,
             absent=made.absent,
             name="table.csv",

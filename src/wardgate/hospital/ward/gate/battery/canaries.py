@@ -1,23 +1,17 @@
 """Invented records planted in a rehearsal fit: does the generator bring them back?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import numpy as np
 import polars as pl
 
 from wardgate.hospital.ward.gate.battery.tables import Tables
 from wardgate.measures.attacks import canaries
+from wardgate.measures.attacks.shadows import Refit
 from wardgate.records.errors import Invalid, NotEvaluable, Refused
 from wardgate.records.measured import Measured
 from wardgate.records.verdict import Absent
 
 NAMES = ("canaries.planted", "canaries.found")
-
-Refit = Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]
-"""From a training table to synthetic rows, with the settings and the noise of the candidate's own generator.
-
-Nothing of a rehearsal fit leaves the ward. A generator may refuse the table (`Refused`, `Invalid`).
-"""
 
 
 def measures(tables: Tables, refit: Refit | None) -> Iterator[Measured | Absent]:

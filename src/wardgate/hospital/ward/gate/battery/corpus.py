@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 
 from wardgate.hospital.ward.gate.battery import canaries, copying, disclosure, membership, realism, refreshes, timelines
-from wardgate.hospital.ward.gate.battery.canaries import Refit
 from wardgate.hospital.ward.gate.battery.refreshes import Earlier
 from wardgate.hospital.ward.gate.battery.sample import LEAST, draw
 from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.hospital.ward.gate.battery.tables import Tables, checked
+from wardgate.measures.attacks.shadows import Refit
 from wardgate.measures.disclosure import coarse, shown
 from wardgate.measures.realism.rules import clinical_rules
 from wardgate.records.dictionary import Dictionary
