@@ -68,7 +68,7 @@ docs: $(VENV)/.dev ## render what is generated, and fail if a document and the c
 
 lock: $(VENV)/.dev ## write requirements/constraints.txt from .venv
 	@$(BIN)/python -m pip check
-	@{ sed -n '/^#/p' $(CONSTRAINTS); $(BIN)/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS).new
+	@{ sed -n '/^#/p' $(CONSTRAINTS); $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > $(CONSTRAINTS).new
 	@mv $(CONSTRAINTS).new $(CONSTRAINTS)
 
 clean: ## remove what was built; keeps .venv

@@ -221,7 +221,7 @@ def cart(min_leaf: int, plan: Study) -> Generator:
 
     def made(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         fitted = SequentialCart(min_leaf=min_leaf).fit(
-            train, plan, epsilon=1.0, delta=1e-6, entropy=SystemEntropy(), rng=rng
+            train, plan.dictionary, epsilon=1.0, delta=1e-6, entropy=SystemEntropy(), rng=rng
         )
         return fitted.sample(train.height, rng=rng)
 

@@ -72,7 +72,9 @@ def corpora(epsilon: float) -> Figure:
     for seed in range(CORPORA):
         rng = np.random.default_rng([seed, int(10 * epsilon)])
         site = hospital(rng, train=least_persons(epsilon, at_1=PERSONS + 1_000), tuning=200, holdout=PERSONS)
-        fitted = MarginalTree().fit(site.train, study(), epsilon=epsilon, delta=1e-6, entropy=SystemEntropy(), rng=rng)
+        fitted = MarginalTree().fit(
+            site.train, study().dictionary, epsilon=epsilon, delta=1e-6, entropy=SystemEntropy(), rng=rng
+        )
         tables = checked(
             train=site.train,
             tuning=site.tuning,

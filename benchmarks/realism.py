@@ -137,7 +137,7 @@ def real_figures() -> Iterator[Figure]:
             reason=f"refused by {', '.join(sorted(refusing))}" if refusing else "",
         )
         fitted = MarginalTree().fit(
-            train, data.study, epsilon=1.0, delta=1e-6, entropy=SystemEntropy(), rng=np.random.default_rng(0)
+            train, data.study.dictionary, epsilon=1.0, delta=1e-6, entropy=SystemEntropy(), rng=np.random.default_rng(0)
         )
         made = measured(plan, train, holdout, fitted.sample(first, rng=np.random.default_rng(1)), 0)
         refusing = planted.refusing(made)

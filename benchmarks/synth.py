@@ -211,12 +211,14 @@ def run(data: Data) -> Runs:
         rng = np.random.default_rng(seed)
         real.append(tested(data.study, train, test))
         start = time.perf_counter()
-        fitted = MarginalTree().fit(train, data.study, epsilon=EPSILON, delta=DELTA, entropy=SystemEntropy(), rng=rng)
+        fitted = MarginalTree().fit(
+            train, data.study.dictionary, epsilon=EPSILON, delta=DELTA, entropy=SystemEntropy(), rng=rng
+        )
         seconds.append(time.perf_counter() - start)
         private.append(tested(data.study, fitted.sample(fitted.persons, rng=rng), test))
         if seed == FIRST_SEED:
             plain = SequentialCart().fit(
-                train, data.study, epsilon=EPSILON, delta=DELTA, entropy=SystemEntropy(), rng=rng
+                train, data.study.dictionary, epsilon=EPSILON, delta=DELTA, entropy=SystemEntropy(), rng=rng
             )
             cart.append(tested(data.study, plain.sample(train.height, rng=rng), test))
     return Runs(
@@ -234,7 +236,9 @@ def peer_figures(data: Data) -> Iterator[Figure]:
     rng = np.random.default_rng(FIRST_SEED)
     fresh = DELTA * (1 - 1e-6)  # a budget that the accountant has not met: its seconds count too
     start = time.perf_counter()
-    fitted = MarginalTree().fit(train, data.study, epsilon=EPSILON, delta=fresh, entropy=SystemEntropy(), rng=rng)
+    fitted = MarginalTree().fit(
+        train, data.study.dictionary, epsilon=EPSILON, delta=fresh, entropy=SystemEntropy(), rng=rng
+    )
     seconds = time.perf_counter() - start
     ours = fitted.sample(fitted.persons, rng=rng)
     theirs, theirs_seconds, reason = peer(data, train, FIRST_SEED)

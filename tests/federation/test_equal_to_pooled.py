@@ -85,8 +85,8 @@ def test_a_noisy_fit_costs_its_epsilon_in_the_claim_and_in_every_ledger(spendthr
     claims = [item.answer.evidence.claim for item in exchange.received if item.site == "h0"]
     events = tuple(event for claim in claims for event in claim.gaussian)
     assert [event.noise_multiplier for event in events] == [event.noise_multiplier for event in found.gaussian]
-    assert recomputed(events, (), 1e-6) == pytest.approx(epsilon, rel=0.01)
-    assert recomputed(events, (), 1e-6) <= epsilon * (1 + 1e-6)
+    assert recomputed(events, (), (), 1e-6) == pytest.approx(epsilon, rel=0.01)
+    assert recomputed(events, (), (), 1e-6) <= epsilon * (1 + 1e-6)
     for ward in spendthrift.wards.values():
         ledger = ward._bench.door.ledger
         assert ledger.epsilon("train") == pytest.approx(epsilon, rel=0.01)

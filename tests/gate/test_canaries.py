@@ -24,7 +24,9 @@ ROWS = 2000
 
 def refit_of(generator: SequentialCart | MarginalTree) -> Refit:
     def refit(train: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-        fitted = generator.fit(train, STUDY, epsilon=1.0, delta=1e-6, entropy=UnsafeEntropy("canaries"), rng=rng)
+        fitted = generator.fit(
+            train, STUDY.dictionary, epsilon=1.0, delta=1e-6, entropy=UnsafeEntropy("canaries"), rng=rng
+        )
         return fitted.sample(ROWS, rng=rng)
 
     return refit

@@ -19,7 +19,7 @@ from wardgate.records.errors import Invalid, Refused
 def fit(table, study, *, epsilon=1.0, entropy=None, **public):
     return MarginalTree(**public).fit(
         table,
-        study,
+        study.dictionary,
         epsilon=epsilon,
         delta=1e-6,
         entropy=entropy or UnsafeEntropy("fit"),
@@ -99,7 +99,7 @@ def test_replaying_is_seen_in_memorising_trees_and_not_in_the_marginal_tree(stud
     train, holdout = table[:3_000], table[3_000:]
     rng = np.random.default_rng(0)
     memorising = SequentialCart(min_leaf=1).fit(
-        train, study, epsilon=1.0, delta=1e-6, entropy=UnsafeEntropy("none"), rng=rng
+        train, study.dictionary, epsilon=1.0, delta=1e-6, entropy=UnsafeEntropy("none"), rng=rng
     )
     copied = memorising.sample(2_000, rng=rng)
     private = fit(train, study).sample(2_000, rng=rng)

@@ -11,7 +11,7 @@ from wardgate.records.feature import ClinicalRule
 
 def fit(table, study, **public):
     return SequentialCart(**public).fit(
-        table, study, epsilon=1.0, delta=1e-6, entropy=UnsafeEntropy("none"), rng=np.random.default_rng(0)
+        table, study.dictionary, epsilon=1.0, delta=1e-6, entropy=UnsafeEntropy("none"), rng=np.random.default_rng(0)
     )
 
 
@@ -77,12 +77,12 @@ def test_one_class_columns_are_kept_as_they_are(study, table):
 
 
 def test_generators_go_by_name_and_unknown_names_are_refused():
-    assert set(GENERATORS) == {"marginal-tree", "sequential-cart"}
-    assert choose("sequential-cart", min_leaf=1) == SequentialCart(min_leaf=1)
+    assert all(name == one.name for name, one in GENERATORS.items())
+    assert choose("sequential-cart", {"min_leaf": 1}) == SequentialCart(min_leaf=1)
     assert choose("marginal-tree").name == "marginal-tree"
-    for name, leaf in (("gan", None), ("marginal-tree", 1), ("sequential-cart", 0)):
+    for name, settings in (("gan", {}), ("marginal-tree", {"min_leaf": 1}), ("sequential-cart", {"min_leaf": 0})):
         with pytest.raises(Invalid):
-            choose(name, min_leaf=leaf)
+            choose(name, settings)
 
 
 def test_the_recommendation_warns_where_a_demand_is_hopeless():

@@ -92,7 +92,7 @@ def of_generator(factor: float = 1.0, *, epsilon: float = 1.0, entropy: Entropy 
     with patch.object(marginal_tree, "gaussian_release", release), patch.object(marginal_tree, "noisy_counts", watched):
         fitted = marginal_tree.MarginalTree().fit(
             persons(least_persons(epsilon, at_1=1_500), seed=1),
-            small_study(),
+            small_study().dictionary,
             epsilon=epsilon,
             delta=1e-6,
             entropy=entropy or SystemEntropy(),
@@ -247,7 +247,7 @@ def _likelihood(everybody: pl.DataFrame, *, inside: bool, epsilon: float, factor
     with patch.object(marginal_tree, "gaussian_release", release), patch.object(marginal_tree, "noisy_counts", watched):
         marginal_tree.MarginalTree().fit(
             everybody if inside else everybody[1:],
-            small_study(),
+            small_study().dictionary,
             epsilon=epsilon,
             delta=1e-6,
             entropy=SystemEntropy(),

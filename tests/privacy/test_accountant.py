@@ -4,13 +4,14 @@ import math
 
 import dp_accounting
 import pytest
+from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 from dp_accounting.pld import PLDAccountant, common, privacy_loss_distribution
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from wardgate.privacy.accountant import dp_claim, epsilon_of, noise_multiplier_for
-from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent
+from wardgate.privacy.accountant import dp_claim, epsilon_of, noise_multiplier_for, sampled_multiplier_for
+from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent, SampledGaussianEvent
 from wardgate.records.errors import Invalid
 
 DELTA = 1e-6
@@ -146,3 +147,36 @@ def test_a_claim_without_noise_is_refused() -> None:
     for events in ([], [gaussian(0.0)]):
         with pytest.raises(Invalid, match="needs at least one event"):
             dp_claim(gaussian=events, delta=DELTA, covers=[], excludes=[], noise_source="system")
+
+
+def batches(noise: float, probability: float, count: int) -> SampledGaussianEvent:
+    return SampledGaussianEvent(noise_multiplier=noise, probability=probability, count=count, what="batches")
+
+
+@pytest.mark.parametrize(("noise", "probability", "count"), [(1.1, 0.01, 500), (2.0, 0.1, 40), (0.7, 0.004, 100)])
+def test_sampled_batches_never_cost_less_than_dp_accounting_says(noise, probability, count):
+    ours = epsilon_of(sampled=(batches(noise, probability, count),), delta=1e-6)
+    oracle = PLDAccountant()
+    oracle.compose(PoissonSampledDpEvent(probability, GaussianDpEvent(noise)), count)
+    assert oracle.get_epsilon(1e-6) <= ours <= oracle.get_epsilon(1e-6) * 1.01 + 0.001
+
+
+def test_a_batch_of_everybody_costs_what_a_gaussian_release_costs():
+    everybody = epsilon_of(sampled=(batches(3.0, 1.0, 7),), delta=1e-6)
+    assert everybody == pytest.approx(epsilon_of(gaussian=(gaussian(3.0, 7),), delta=1e-6), abs=2e-3)
+
+
+def test_a_batch_without_noise_has_no_epsilon_and_one_without_a_probability_is_refused():
+    assert epsilon_of(sampled=(batches(0.0, 0.1, 1),), delta=1e-6) == math.inf
+    for probability in (0.0, 1.5, -0.1):
+        with pytest.raises(Invalid):
+            epsilon_of(sampled=(batches(1.0, probability, 1),), delta=1e-6)
+
+
+def test_the_multiplier_of_batches_spends_the_epsilon_and_not_more():
+    other = (gaussian(9.0, 1),)
+    noise = sampled_multiplier_for(epsilon=1.0, delta=1e-6, probability=0.05, count=60, gaussian=other)
+    assert epsilon_of(gaussian=other, sampled=(batches(noise, 0.05, 60),), delta=1e-6) <= 1.0
+    assert epsilon_of(gaussian=other, sampled=(batches(noise * 0.99, 0.05, 60),), delta=1e-6) > 1.0
+    with pytest.raises(Invalid):
+        sampled_multiplier_for(epsilon=0.1, delta=1e-6, probability=0.05, count=60, gaussian=(gaussian(1.0, 1),))

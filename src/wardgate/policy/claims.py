@@ -4,7 +4,7 @@ import math
 from functools import lru_cache
 
 from wardgate.privacy import accountant
-from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent
+from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent, SampledGaussianEvent
 from wardgate.records.errors import WardgateError
 
 SLACK = 1e-6
@@ -24,7 +24,7 @@ def claim_fault(claim: Claim, *, accept_test_noise: bool) -> str:
         return _dp_fault(claim)
     if claim.kind not in ("exact", "none"):
         return "the claim is of an unknown kind"
-    if claim.epsilon is not None or claim.delta is not None or claim.gaussian or claim.exponential:
+    if claim.epsilon is not None or claim.delta is not None or claim.random:
         return f"a claim of kind '{claim.kind}' has neither epsilon nor noise; say 'dp' or leave them out"
     return ""
 
@@ -36,13 +36,15 @@ def _dp_fault(claim: Claim) -> str:
         return "epsilon must be a positive number"
     if not (math.isfinite(claim.delta) and 0 < claim.delta < 1):
         return "delta must lie between 0 and 1"
-    if not claim.gaussian and not claim.exponential:
+    if not claim.random:
         return "a DP claim names at least one event; without noise there is no claim"
     if any(not (event.noise_multiplier > 0 and event.count > 0) for event in claim.gaussian):
         return "a Gaussian event needs a positive noise multiplier and count"
     if any(not (event.epsilon > 0 and event.count > 0) for event in claim.exponential):
         return "an exponential event needs a positive epsilon and count"
-    cost = recomputed(claim.gaussian, claim.exponential, claim.delta)
+    if any(not (e.noise_multiplier > 0 and e.count > 0 and 0 < e.probability <= 1) for e in claim.sampled):
+        return "a sampled Gaussian event needs a positive noise multiplier and count, and a probability in (0, 1]"
+    cost = recomputed(claim.gaussian, claim.exponential, claim.sampled, claim.delta)
     if math.isnan(cost):
         return "the cost of the events cannot be computed"
     if claim.epsilon < cost * (1 - SLACK):
@@ -51,9 +53,14 @@ def _dp_fault(claim: Claim) -> str:
 
 
 @lru_cache(maxsize=256)
-def recomputed(gaussian: tuple[GaussianEvent, ...], exponential: tuple[ExponentialEvent, ...], delta: float) -> float:
+def recomputed(
+    gaussian: tuple[GaussianEvent, ...],
+    exponential: tuple[ExponentialEvent, ...],
+    sampled: tuple[SampledGaussianEvent, ...],
+    delta: float,
+) -> float:
     """Return the epsilon of all events together; NaN where the accountant knows no answer."""
     try:
-        return float(accountant.epsilon_of(gaussian=gaussian, exponential=exponential, delta=delta))
+        return float(accountant.epsilon_of(gaussian=gaussian, exponential=exponential, sampled=sampled, delta=delta))
     except (WardgateError, ValueError, OverflowError):
         return math.nan

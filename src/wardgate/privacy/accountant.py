@@ -26,7 +26,7 @@ from dp_accounting.pld import common, privacy_loss_distribution
 from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
-from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent
+from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent, SampledGaussianEvent
 from wardgate.records.errors import Invalid
 
 INTERVAL = 1e-4
@@ -40,20 +40,24 @@ MARGIN = 1e-5
 
 
 def epsilon_of(
-    *, gaussian: Sequence[GaussianEvent] = (), exponential: Sequence[ExponentialEvent] = (), delta: float
+    *,
+    gaussian: Sequence[GaussianEvent] = (),
+    exponential: Sequence[ExponentialEvent] = (),
+    sampled: Sequence[SampledGaussianEvent] = (),
+    delta: float,
 ) -> float:
     """Return what all events together cost at `delta`: 0.0 for none, infinity if one has no noise.
 
     Composed as one privacy loss distribution by dp-accounting with pessimistic estimates, then rounded up to
     four decimals: for every epsilon below 100 never below dp-accounting's own figure, and above it by at most
     0.00012 plus its discretisation (another 0.0001 for each choice). A choice is accounted as any pure-DP
-    mechanism of its epsilon.
+    mechanism of its epsilon; a noisy batch as a Poisson-sampled Gaussian, for the worse of adding and removing.
 
     Raises:
-        Invalid: `delta` is not in (0, 1), a count is negative, or an epsilon is negative.
+        Invalid: `delta` is not in (0, 1), a count is negative, an epsilon is negative, or a probability is none.
     """
     _check_delta(delta)
-    return _epsilon(_inverse_variance(gaussian), _choices(exponential), delta)
+    return _epsilon(_inverse_variance(gaussian), _choices(exponential), _batches(sampled), delta)
 
 
 def noise_multiplier_for(
@@ -77,10 +81,49 @@ def noise_multiplier_for(
     return _multiplier(epsilon, delta, _choices(exponential)) * math.sqrt(count) * (1 + 1e-12)
 
 
+def sampled_multiplier_for(
+    *,
+    epsilon: float,
+    delta: float,
+    probability: float,
+    count: int,
+    gaussian: Sequence[GaussianEvent] = (),
+    exponential: Sequence[ExponentialEvent] = (),
+) -> float:
+    """Return a noise multiplier for `count` releases over Poisson-sampled batches beside other events.
+
+    Everything together costs at most `epsilon`, and with a multiplier smaller by 0.1 % it would cost more.
+
+    Raises:
+        Invalid: as `epsilon_of` and `noise_multiplier_for`, or the other events alone cost more than `epsilon`.
+    """
+    _check_delta(delta)
+    if not (math.isfinite(epsilon) and epsilon >= 10 / STEPS) or count < 1:
+        raise Invalid(f"expected a finite epsilon of at least {10 / STEPS} and a count of at least 1")
+
+    def cost(multiplier: float) -> float:
+        event = SampledGaussianEvent(noise_multiplier=multiplier, probability=probability, count=count, what="batches")
+        return epsilon_of(gaussian=gaussian, exponential=exponential, sampled=(event,), delta=delta)
+
+    alone = epsilon_of(gaussian=gaussian, exponential=exponential, delta=delta)
+    if alone >= epsilon:
+        raise Invalid(f"the other events alone cost {alone}, nothing of epsilon {epsilon} is left for noise")
+    low, high = 0.3, 0.6
+    while cost(high) > epsilon:
+        low, high = high, high * 2
+        if high > 1e6:
+            raise Invalid(f"no noise brings {count} batches to epsilon {epsilon}; ask for fewer, or for smaller ones")
+    while high > low * 1.001:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if cost(middle) <= epsilon else (middle, high)
+    return high
+
+
 def dp_claim(
     *,
     gaussian: Sequence[GaussianEvent] = (),
     exponential: Sequence[ExponentialEvent] = (),
+    sampled: Sequence[SampledGaussianEvent] = (),
     delta: float,
     covers: Iterable[str],
     excludes: Iterable[str],
@@ -94,8 +137,8 @@ def dp_claim(
     Raises:
         Invalid: there are no events, or one of them has no noise: that is not a DP claim.
     """
-    epsilon = epsilon_of(gaussian=gaussian, exponential=exponential, delta=delta)
-    if not (gaussian or exponential) or not math.isfinite(epsilon):
+    epsilon = epsilon_of(gaussian=gaussian, exponential=exponential, sampled=sampled, delta=delta)
+    if not (gaussian or exponential or sampled) or not math.isfinite(epsilon):
         raise Invalid("a DP claim needs at least one event, and noise in each; use an exact claim or none instead")
     return Claim(
         kind="dp",
@@ -103,6 +146,7 @@ def dp_claim(
         delta=delta,
         gaussian=tuple(gaussian),
         exponential=tuple(exponential),
+        sampled=tuple(sampled) or None,
         covers=tuple(covers),
         excludes=tuple(excludes),
         noise_source=noise_source,
@@ -137,20 +181,47 @@ def _choices(exponential: Sequence[ExponentialEvent]) -> tuple[tuple[float, int]
     return tuple(sorted(counts.items()))
 
 
+def _batches(sampled: Sequence[SampledGaussianEvent]) -> tuple[tuple[float, float, int], ...]:
+    counts: Counter[tuple[float, float]] = Counter()
+    for event in sampled:
+        if event.count < 0 or not 0 < event.probability <= 1:
+            raise Invalid(
+                f"expected a batch of probability in (0, 1] and count at least 0, found {event.probability}"
+                f" and {event.count}"
+            )
+        if event.count:
+            counts[event.noise_multiplier, event.probability] += event.count
+    return tuple((*kind, count) for kind, count in sorted(counts.items()))
+
+
 @lru_cache(maxsize=4096)
-def _epsilon(inverse_variance: float, choices: tuple[tuple[float, int], ...], delta: float) -> float:
-    if inverse_variance == 0 and not choices:
+def _epsilon(
+    inverse_variance: float,
+    choices: tuple[tuple[float, int], ...],
+    batches: tuple[tuple[float, float, int], ...],
+    delta: float,
+) -> float:
+    if inverse_variance == 0 and not choices and not batches:
         return 0.0
+    if any(noise <= 0 for noise, _, _ in batches):
+        return math.inf
     if not math.isfinite(inverse_variance):
         return math.inf
     pure = math.fsum(epsilon * count for epsilon, count in choices)
     # Losses reach about pure + v/2 + 10 sqrt(v); a grid of at most 2^18 points or so keeps this quick.
-    span = pure + inverse_variance / 2 + 10 * math.sqrt(inverse_variance)
+    # A batch loses no more than its Gaussian would without sampling, and about probability^2 as much.
+    spread = inverse_variance + math.fsum(count * (share / noise) ** 2 for noise, share, count in batches)
+    span = pure + spread / 2 + 10 * math.sqrt(spread)
     interval = INTERVAL * 2 ** max(0, math.ceil(math.log2(span / (2**17 * INTERVAL)))) if span > 0 else INTERVAL
     joint: Any = privacy_loss_distribution.identity(value_discretization_interval=interval)
     for epsilon, count in choices:
         one = privacy_loss_distribution.from_privacy_parameters(
             common.DifferentialPrivacyParameters(epsilon, 0.0), value_discretization_interval=interval
+        )
+        joint = joint.compose(one.self_compose(count))
+    for noise, share, count in batches:
+        one = privacy_loss_distribution.from_gaussian_mechanism(
+            noise, sampling_prob=share, value_discretization_interval=interval
         )
         joint = joint.compose(one.self_compose(count))
     if inverse_variance > 0:
@@ -168,7 +239,7 @@ def _epsilon(inverse_variance: float, choices: tuple[tuple[float, int], ...], de
 @lru_cache(maxsize=1024)
 def _multiplier(epsilon: float, delta: float, choices: tuple[tuple[float, int], ...]) -> float:
     """Return the least multiplier of one Gaussian release beside `choices`, to one step of epsilon."""
-    alone = _epsilon(0.0, choices, delta)
+    alone = _epsilon(0.0, choices, (), delta)
     if alone >= epsilon:
         raise Invalid(f"the choices alone cost {alone}, nothing of epsilon {epsilon} is left for noise; choose less")
     target = (math.floor(epsilon * STEPS + 1e-6) - 0.5) / STEPS
@@ -176,7 +247,7 @@ def _multiplier(epsilon: float, delta: float, choices: tuple[tuple[float, int], 
     guess, slope = _analytic_multiplier(target, delta), -1.1
     before: tuple[float, float] | None = None
     while True:
-        found = _epsilon(1 / guess**2, choices, delta)
+        found = _epsilon(1 / guess**2, choices, (), delta)
         if found <= epsilon and found >= target:
             return guess
         low, high = (low, guess) if found <= epsilon else (guess, high)

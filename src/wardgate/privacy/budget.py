@@ -3,10 +3,10 @@
 import math
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from wardgate.privacy.accountant import epsilon_of
-from wardgate.records.claim import ExponentialEvent, GaussianEvent
+from wardgate.records.claim import ExponentialEvent, GaussianEvent, SampledGaussianEvent
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.record import Record
 
@@ -25,7 +25,7 @@ class Spending(Record):
         split: Which persons were touched; `all` counts in full in every split.
         what: What was released, in words.
         kind: What sort of release it was; absent where nobody said, as in entries of version 0.2 and before.
-        gaussian, exponential: The random events, as in the claim.
+        gaussian, exponential, sampled: The random events, as in the claim.
         exact: How many exact answers were given; they have no epsilon and a ration of their own.
     """
 
@@ -35,6 +35,7 @@ class Spending(Record):
     kind: Release | None = None
     gaussian: tuple[GaussianEvent, ...] = ()
     exponential: tuple[ExponentialEvent, ...] = ()
+    sampled_: tuple[SampledGaussianEvent, ...] | None = Field(default=None, alias="sampled")
     exact: int = 0
 
     @model_validator(mode="after")
@@ -45,9 +46,21 @@ class Spending(Record):
             raise ValueError("a Gaussian event needs noise and a count of at least 1; count exact answers in 'exact'")
         if any(event.count < 1 or event.epsilon <= 0 for event in self.exponential):
             raise ValueError("a choice needs an epsilon above 0 and a count of at least 1")
-        if not (self.exact or self.gaussian or self.exponential):
+        if any(e.count < 1 or e.noise_multiplier <= 0 or not 0 < e.probability <= 1 for e in self.sampled):
+            raise ValueError("a sampled Gaussian event needs noise, a count of at least 1 and a probability in (0, 1]")
+        if not (self.exact or self.random):
             raise ValueError("expected at least one event or exact answer, found none")
         return self
+
+    @property
+    def sampled(self) -> tuple[SampledGaussianEvent, ...]:
+        """Noisy releases over random batches."""
+        return self.sampled_ or ()
+
+    @property
+    def random(self) -> bool:
+        """Whether it names any random event, which an epsilon covers."""
+        return bool(self.gaussian or self.exponential or self.sampled)
 
 
 class Ledger(Record):
@@ -70,6 +83,7 @@ def cost(ledger: Ledger, *, population: str, split: Split, delta: float) -> floa
     return epsilon_of(
         gaussian=tuple(event for entry in touching for event in entry.gaussian),
         exponential=tuple(event for entry in touching for event in entry.exponential),
+        sampled=tuple(event for entry in touching for event in entry.sampled),
         delta=delta,
     )
 
@@ -98,7 +112,7 @@ def afford(ledger: Ledger, spending: Spending, *, epsilon_total: float, delta: f
     after = Ledger(entries=(*ledger.entries, spending))
     splits = SPLITS if spending.split == "all" else (spending.split,)
     for split in splits:
-        if spending.gaussian or spending.exponential:
+        if spending.random:
             total = cost(after, population=spending.population, split=split, delta=delta)
             if not total <= epsilon_total:
                 raise Refused(

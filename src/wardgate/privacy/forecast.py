@@ -131,12 +131,16 @@ def forecast(
     for place, (words, spending) in enumerate(plan):
         entry = _entry(book, spending, population=population, on=on, run=f"planned-{place}")
         total = _left((*book.of(population), entry), limits, on)
-        random = bool(spending.gaussian or spending.exponential)
-        allowed = not random or total <= limits.epsilon_total
+        allowed = not spending.random or total <= limits.epsilon_total
         steps.append(
             Step(
                 words=words,
-                alone=epsilon_of(gaussian=spending.gaussian, exponential=spending.exponential, delta=limits.delta),
+                alone=epsilon_of(
+                    gaussian=spending.gaussian,
+                    exponential=spending.exponential,
+                    sampled=spending.sampled,
+                    delta=limits.delta,
+                ),
                 exact=spending.exact,
                 total=total,
                 allowed=allowed,

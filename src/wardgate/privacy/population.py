@@ -20,7 +20,7 @@ from wardgate.privacy.accountant import epsilon_of
 from wardgate.privacy.budget import SPLITS, Spending, Split
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.certificate import months_after
-from wardgate.records.claim import ExponentialEvent, GaussianEvent
+from wardgate.records.claim import ExponentialEvent, GaussianEvent, SampledGaussianEvent
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.record import Digest, Name, Record
 
@@ -157,20 +157,28 @@ def counting(entries: Iterable[Entry], *, on: str, months: int | None) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What one person met: the sum of 1 / multiplier^2, and the choices."""
+    """What one person met: the sum of 1 / multiplier^2, the choices, and batches by multiplier and probability."""
 
     inverse_variance: float = 0.0
     choices: tuple[tuple[float, int], ...] = ()
+    sampled: tuple[tuple[tuple[float, float], int], ...] = ()
 
     def plus(self, other: "_Load") -> "_Load":
         counts = Counter(dict(self.choices)) + Counter(dict(other.choices))
-        return _Load(self.inverse_variance + other.inverse_variance, tuple(sorted(counts.items())))
+        batches = Counter(dict(self.sampled)) + Counter(dict(other.sampled))
+        return _Load(
+            self.inverse_variance + other.inverse_variance,
+            tuple(sorted(counts.items())),
+            tuple(sorted(batches.items())),
+        )
 
     def within(self, other: "_Load") -> bool:
         """Whether the other met at least as much of everything."""
-        theirs = dict(other.choices)
-        return self.inverse_variance <= other.inverse_variance and all(
-            count <= theirs.get(epsilon, 0) for epsilon, count in self.choices
+        theirs, batches = dict(other.choices), dict(other.sampled)
+        return (
+            self.inverse_variance <= other.inverse_variance
+            and all(count <= theirs.get(epsilon, 0) for epsilon, count in self.choices)
+            and all(count <= batches.get(kind, 0) for kind, count in self.sampled)
         )
 
     def cost(self, delta: float) -> float:
@@ -178,6 +186,10 @@ class _Load:
         return epsilon_of(
             gaussian=[GaussianEvent(noise_multiplier=one, count=1, what="all releases") for one in noise],
             exponential=[ExponentialEvent(epsilon=e, count=count, what="choices") for e, count in self.choices],
+            sampled=[
+                SampledGaussianEvent(noise_multiplier=noise, probability=share, count=count, what="batches")
+                for (noise, share), count in self.sampled
+            ],
             delta=delta,
         )
 
@@ -218,12 +230,14 @@ def _meets(entry: Entry, split: Split) -> bool:
 
 
 def _load(spendings: Iterable[Spending]) -> _Load:
-    inverse, choices = 0.0, Counter[float]()
+    inverse, choices, batches = 0.0, Counter[float](), Counter[tuple[float, float]]()
     for spending in spendings:
         inverse += math.fsum(event.count / event.noise_multiplier**2 for event in spending.gaussian)
         for event in spending.exponential:
             choices[event.epsilon] += event.count
-    return _Load(inverse, tuple(sorted(choices.items())))
+        for batch in spending.sampled:
+            batches[batch.noise_multiplier, batch.probability] += batch.count
+    return _Load(inverse, tuple(sorted(choices.items())), tuple(sorted(batches.items())))
 
 
 def _outermost(loads: Sequence[_Load]) -> list[_Load]:

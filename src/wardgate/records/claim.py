@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from wardgate.records.record import Number, Record
 
 
@@ -15,6 +17,22 @@ class GaussianEvent(Record):
     """
 
     noise_multiplier: Number
+    count: int
+    what: str
+
+
+class SampledGaussianEvent(Record):
+    """Gaussian releases over random batches, as DP-SGD makes them; the batches are drawn in secret.
+
+    Attributes:
+        noise_multiplier: Standard deviation of the noise over the L2 bound of one person.
+        probability: With which every person, independently of all others, falls into a batch (Poisson sampling).
+        count: How many batches, adaptively composed.
+        what: What was measured, in words.
+    """
+
+    noise_multiplier: Number
+    probability: Number
     count: int
     what: str
 
@@ -39,9 +57,10 @@ class Claim(Record):
     Attributes:
         kind: `dp` (differentially private), `exact` (true values, small-cell rules only), `none`
             (a generator without a guarantee). Never absent.
-        epsilon: Total of `events` at `delta` by `accountant`; only with `dp`.
+        epsilon: Total of all events at `delta` by `accountant`; only with `dp`.
         delta: Only with `dp`.
-        events: Everything random that touched patients, so that others can recompose the cost.
+        gaussian, exponential, sampled: Everything random that touched patients, so that others can recompose the
+            cost; `sampled` absent where nothing was.
         covers: Decisions on raw data that the claim includes (bounds, categories, bins, missingness, choice).
         excludes: What it does not cover, in words.
         noise_source: `system`, or `unsafe-test`, which every gate refuses.
@@ -55,6 +74,17 @@ class Claim(Record):
     accountant: Literal["pld"] = "pld"
     gaussian: tuple[GaussianEvent, ...] = ()
     exponential: tuple[ExponentialEvent, ...] = ()
+    sampled_: tuple[SampledGaussianEvent, ...] | None = Field(default=None, alias="sampled")
     covers: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     noise_source: Literal["system", "unsafe-test"] = "system"
+
+    @property
+    def sampled(self) -> tuple[SampledGaussianEvent, ...]:
+        """Noisy releases over random batches."""
+        return self.sampled_ or ()
+
+    @property
+    def random(self) -> bool:
+        """Whether it names any random event."""
+        return bool(self.gaussian or self.exponential or self.sampled)

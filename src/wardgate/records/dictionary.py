@@ -24,6 +24,8 @@ class Dictionary(Record):
         label: Name of the outcome's column at the source, 0 or 1; absent where there is none.
         person: Column that says whose a row is; absent where every row is a person.
         time: Column with the hours since the person's index date, for timelines of several rows a person.
+        static: Columns that never change within a person, where persons have several rows. A private generator of
+            timelines needs to be told; absent, whoever may look finds out.
         period: Column with the calendar period of a person (year or date); it is looked at, never released.
         subgroups: Groups that are attacked and judged apart.
         rules: Relations that no real patient breaks.
@@ -38,6 +40,7 @@ class Dictionary(Record):
     label: Name | None = None
     person: Name | None = None
     time: Name | None = None
+    static: tuple[Name, ...] | None = None
     period: Name | None = None
     subgroups: tuple[Subgroup, ...] = ()
     rules: tuple[ClinicalRule, ...] = ()
@@ -65,6 +68,7 @@ class Dictionary(Record):
             *((f"relation '{one.name}'", name) for one in self.relations for name in one.between),
             *(("joint", name) for group in self.joint for name in group),
             *(("sensitive", name) for name in self.sensitive or ()),
+            *(("static", name) for name in self.static or ()),
         ]
         for where, name in mentioned:
             if name not in (*names, LABEL):

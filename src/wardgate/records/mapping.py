@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from wardgate.records.feature import Feature
 from wardgate.records.record import Name, Number, Record
-from wardgate.records.study import Study
+from wardgate.records.study import GeneratorName, Study
 from wardgate.records.yaml_file import Findings, check_schema, read, validate
 
 SCHEMA = "wardgate/mapping/1"
@@ -137,7 +137,7 @@ class Mapping(Record):
 class GeneratorChoice(Record):
     """A hospital's own choice of generator; the gate judges it all the same."""
 
-    name: Literal["marginal-tree", "sequential-cart"]
+    name: GeneratorName
     min_leaf: int | None = Field(default=None, ge=1)
 
 

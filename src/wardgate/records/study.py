@@ -93,10 +93,21 @@ class Acceptance(Record):
     locked_test_opens: int = 1
 
 
+GeneratorName = Literal[
+    "marginal-tree",
+    "adaptive-marginals",
+    "spanning-tree",
+    "sequential-cart",
+    "tabular-gan",
+    "private-gan",
+    "autoregressive",
+]
+
+
 class Generator(Record):
     """How hospitals make their corpora. A hospital may choose another generator; the gate judges it all the same."""
 
-    name: Literal["marginal-tree", "sequential-cart"] = "marginal-tree"
+    name: GeneratorName = "marginal-tree"
     rows: Literal["as-training"] = "as-training"
 
 

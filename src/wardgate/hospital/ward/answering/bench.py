@@ -2,18 +2,17 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import polars as pl
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
 from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.gate.door import Door
 from wardgate.hospital.ward.gate.released import Released
+from wardgate.hospital.ward.generators import Fitted
 from wardgate.measures.logistic import fit
-from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid
 from wardgate.records.mapping import Hospital
 from wardgate.records.messages import RosterEntry, SplitName
@@ -21,24 +20,6 @@ from wardgate.records.study import Study
 from wardgate.records.verdict import Evidence, Verdict
 
 Vector = NDArray[np.float64]
-
-
-class Fitted(Protocol):
-    """A fitted generator. It stays in the ward."""
-
-    @property
-    def claim(self) -> Claim:
-        """What protects the persons it was fitted on."""
-        ...
-
-    @property
-    def persons(self) -> int:
-        """How many rows a corpus should have; noisy where the claim is DP."""
-        ...
-
-    def sample(self, rows: int, *, rng: np.random.Generator, where: dict[str, str] | None = None) -> pl.DataFrame:
-        """Draw rows."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,13 +6,11 @@ import numpy as np
 import polars as pl
 
 from wardgate.entropy import Entropy
-from wardgate.hospital.ward.answering.bench import Bench, Fitted
+from wardgate.hospital.ward.answering.bench import Bench
 from wardgate.hospital.ward.gate.battery import Refit, measure
 from wardgate.hospital.ward.gate.candidate import CorpusTry
 from wardgate.hospital.ward.gate.ledger import POPULATION
-from wardgate.hospital.ward.generators import choose
-from wardgate.marginals.domain import domain_of
-from wardgate.marginals.plan import plan
+from wardgate.hospital.ward.generators import Fitted, Generator, choose
 from wardgate.privacy.budget import Spending
 from wardgate.records.errors import Refused
 from wardgate.records.messages import Question
@@ -86,14 +84,26 @@ def _generator_name(bench: Bench) -> str:
     return chosen.name if chosen else bench.study.generator.name
 
 
+def _generator(bench: Bench) -> Generator:
+    chosen = bench.hospital.generator
+    settings = {} if chosen is None or chosen.min_leaf is None else {"min_leaf": chosen.min_leaf}
+    return choose(_generator_name(bench), settings)
+
+
 def _refit(bench: Bench, entropy: Entropy) -> Refit:
     """Return the hospital's generator with the candidate's settings, for rehearsals of which nothing leaves."""
-    study, chosen = bench.study, bench.hospital.generator
-    generator = choose(_generator_name(bench), min_leaf=chosen.min_leaf if chosen else None)
+    study, tuning = bench.study, bench.part("tuning").table
+    generator = _generator(bench)
 
     def refit(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         fitted = generator.fit(
-            table, study, epsilon=study.budget.corpus, delta=study.budget.delta, entropy=entropy, rng=rng
+            table,
+            study.dictionary,
+            tuning=tuning,
+            epsilon=study.budget.corpus,
+            delta=study.budget.delta,
+            entropy=entropy,
+            rng=rng,
         )
         return fitted.sample(max(fitted.persons, 1), rng=rng)
 
@@ -101,25 +111,24 @@ def _refit(bench: Bench, entropy: Entropy) -> Refit:
 
 
 def _fit(bench: Bench, attempt: int, entropy: Entropy) -> Fitted:
-    study, chosen = bench.study, bench.hospital.generator
-    generator = choose(_generator_name(bench), min_leaf=chosen.min_leaf if chosen else None)
-    if generator.name == "marginal-tree":
-        budget = plan(
-            domain_of(study.features), epsilon=study.budget.corpus, delta=study.budget.delta, structure="chosen"
-        )
+    study, generator = bench.study, _generator(bench)
+    promised = generator.promise(study.dictionary, epsilon=study.budget.corpus, delta=study.budget.delta)
+    if promised.random:
         bench.door.ledger.commit(
             Spending(
                 population=POPULATION,
                 split="train",
                 what=f"corpus, attempt {attempt}",
                 kind="refresh" if bench.released is not None and bench.released.any else "corpus",
-                gaussian=budget.gaussian,
-                exponential=budget.exponential,
+                gaussian=promised.gaussian,
+                exponential=promised.exponential,
+                sampled=promised.sampled_,
             )
         )
     return generator.fit(
         bench.part("train").table,
-        study,
+        study.dictionary,
+        tuning=bench.part("tuning").table,
         epsilon=study.budget.corpus,
         delta=study.budget.delta,
         entropy=entropy,

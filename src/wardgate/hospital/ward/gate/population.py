@@ -120,7 +120,7 @@ class PopulationBook:
     def _afford(self, book: Book, spending: Spending) -> Entry:
         entry = self._line(book, spending)
         limits = self._limits
-        if limits is not None and (spending.gaussian or spending.exponential):
+        if limits is not None and spending.random:
             total = joint_epsilon(self._counting(book.then(entry)), delta=limits.delta)
             if not total <= limits.epsilon_total:
                 raise Refused(

@@ -1,37 +1,111 @@
 """Synthetic-data generators, one file each; none knows another."""
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
-from wardgate.hospital.ward.generators.marginal_tree import FittedTree, MarginalTree
+import numpy as np
+import polars as pl
+
+from wardgate.entropy import Entropy
+from wardgate.hospital.ward.generators.marginal_tree import MarginalTree
 from wardgate.hospital.ward.generators.recommendation import recommendation
-from wardgate.hospital.ward.generators.sequential_cart import FittedCart, SequentialCart
+from wardgate.hospital.ward.generators.sequential_cart import SequentialCart
+from wardgate.marginals.sampling import Where
+from wardgate.records.claim import Claim
+from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 
-Generator = MarginalTree | SequentialCart
-Fitted = FittedTree | FittedCart
 
-GENERATORS: Mapping[str, Generator] = MappingProxyType(
-    {"marginal-tree": MarginalTree(), "sequential-cart": SequentialCart()}
-)
+class Fitted(Protocol):
+    """A fitted generator. It never leaves the ward."""
+
+    @property
+    def claim(self) -> Claim:
+        """What was done to protect people; its cost is at most what was promised."""
+        ...
+
+    @property
+    def persons(self) -> int:
+        """How many rows a corpus should have; noisy where the claim is."""
+        ...
+
+    def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
+        """Draw rows in the table form of `measures.encoding`, with the label where the dictionary names one.
+
+        Raises:
+            Invalid: a negative number of rows, or conditions that nobody meets.
+        """
+        ...
 
 
-def choose(name: str, *, min_leaf: int | None = None) -> Generator:
-    """Return a generator by its name in the study.
+class Generator(Protocol):
+    """Public settings of a generator, as a frozen dataclass, with two steps."""
 
-    Args:
-        min_leaf: Least persons in a leaf, for sequential-cart alone.
+    @property
+    def name(self) -> str:
+        """Its name in studies and certificates."""
+        ...
+
+    def promise(
+        self,
+        dictionary: Dictionary,
+        *,
+        epsilon: float,
+        delta: float,
+        noise_source: Literal["system", "unsafe-test"] = "system",
+    ) -> Claim:
+        """Return what a fit costs at most, before anybody is looked at; a claim of `none` costs nothing.
+
+        Raises:
+            Invalid: the budget or the dictionary does not suit this generator.
+        """
+        ...
+
+    def fit(
+        self,
+        table: pl.DataFrame,
+        dictionary: Dictionary,
+        *,
+        tuning: pl.DataFrame | None = None,
+        epsilon: float,
+        delta: float,
+        entropy: Entropy,
+        rng: np.random.Generator,
+    ) -> Fitted:
+        """Fit training persons, one row each.
+
+        Args:
+            tuning: Other persons, to stop before the training persons are learnt by heart; never the gate's holdout.
+            entropy: Of noise that protects people. Whatever else is random comes from `rng`.
+
+        Raises:
+            Invalid: the table does not fit the dictionary, or the budget is not positive.
+            Refused: too few persons for this budget.
+            Unsupported: the generator needs an extra that is not installed.
+        """
+        ...
+
+
+GENERATORS: Mapping[str, Generator] = MappingProxyType({one.name: one for one in (MarginalTree(), SequentialCart())})
+
+
+def choose(name: str, settings: Mapping[str, Any] | None = None) -> Generator:
+    """Return a generator by its name in the study, with some of its public settings changed.
 
     Raises:
-        Invalid: there is no such generator, or it has no leaves.
+        Invalid: there is no such generator or setting.
     """
     if name not in GENERATORS:
-        raise Invalid(f"there is no generator '{name}'; expected one of {sorted(GENERATORS)}")
-    if min_leaf is None:
-        return GENERATORS[name]
-    if name != "sequential-cart":
-        raise Invalid(f"generator '{name}' has no leaves; 'min_leaf' belongs to sequential-cart")
-    return SequentialCart(min_leaf=min_leaf)
+        raise Invalid(f"there is no generator '{name}'; expected one of {', '.join(sorted(GENERATORS))}")
+    found: Any = GENERATORS[name]
+    known = [one.name for one in fields(found) if one.init and one.name != "name"]
+    for setting in settings or {}:
+        if setting not in known:
+            raise Invalid(f"generator '{name}' has no setting '{setting}'; it has {', '.join(known) or 'none'}")
+    changed: Generator = replace(found, **settings or {})
+    return changed
 
 
 __all__ = ["GENERATORS", "Fitted", "Generator", "MarginalTree", "SequentialCart", "choose", "recommendation"]

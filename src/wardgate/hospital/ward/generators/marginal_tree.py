@@ -1,25 +1,26 @@
 """The default generator: noisy marginals of one hospital, fitted as a label-rooted forest."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
-from wardgate.marginals.domain import CELLS, Codes, domain_of, encode
+from wardgate.marginals.domain import CELLS, Codes, Domain, domain_of, encode
 from wardgate.marginals.growth import Ask, grow
 from wardgate.marginals.links import Links
 from wardgate.marginals.model import TreeModel
-from wardgate.marginals.plan import Weights, plan
+from wardgate.marginals.plan import Plan, Weights, plan
 from wardgate.marginals.sampling import Where, sample
 from wardgate.marginals.structure import Edges, choose_edges, dependence
 from wardgate.marginals.workload import Groups, count_codes
 from wardgate.privacy.accountant import dp_claim
 from wardgate.privacy.noise import gaussian_release
 from wardgate.records.claim import Claim
+from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
-from wardgate.records.study import Study
 
 COVERS = (
     "bins of numbers",
@@ -29,7 +30,7 @@ COVERS = (
     "number of persons",
 )
 EXCLUDES = (
-    "ranges and categories, which the study fixes in public",
+    "ranges and categories, which the dictionary fixes in public",
     "whether the generator refused to fit",
 )
 
@@ -47,11 +48,46 @@ class MarginalTree:
     weights: Weights = field(default_factory=Weights)
     name: str = "marginal-tree"
 
+    def promise(
+        self,
+        dictionary: Dictionary,
+        *,
+        epsilon: float,
+        delta: float,
+        noise_source: Literal["system", "unsafe-test"] = "system",
+    ) -> Claim:
+        """Return what a fit will cost, before anybody is looked at.
+
+        Raises:
+            Invalid: the budget is not positive, or the dictionary has no outcome.
+        """
+        return self._claim(self._plan(self._domain(dictionary), epsilon=epsilon, delta=delta), noise_source)
+
+    def _domain(self, dictionary: Dictionary) -> Domain:
+        if dictionary.label is None:
+            raise Invalid("marginal-tree hangs every column on the outcome, and this dictionary names none; name one")
+        return domain_of(dictionary.features, cells=self.cells)
+
+    def _plan(self, domain: Domain, *, epsilon: float, delta: float) -> Plan:
+        return plan(domain, epsilon=epsilon, delta=delta, structure="chosen", weights=self.weights)
+
+    @staticmethod
+    def _claim(budget: Plan, noise_source: Literal["system", "unsafe-test"]) -> Claim:
+        return dp_claim(
+            gaussian=budget.gaussian,
+            exponential=budget.exponential,
+            delta=budget.delta,
+            covers=COVERS,
+            excludes=EXCLUDES,
+            noise_source=noise_source,
+        )
+
     def fit(
         self,
         table: pl.DataFrame,
-        study: Study,
+        dictionary: Dictionary,
         *,
+        tuning: pl.DataFrame | None = None,
         epsilon: float,
         delta: float,
         entropy: Entropy,
@@ -63,12 +99,12 @@ class MarginalTree:
         Reserve the budget first: it is spent from the first round on, also where the fit is refused.
 
         Raises:
-            Invalid: the budget is not positive, or the table does not fit the study.
+            Invalid: the budget is not positive, or the table does not fit the dictionary.
             Refused: too few persons for this budget, or a label of one class.
         """
-        del rng  # nothing in this fit is random but the protecting noise
-        domain = domain_of(study.features, cells=self.cells)
-        budget = plan(domain, epsilon=epsilon, delta=delta, structure="chosen", weights=self.weights)
+        del rng, tuning  # nothing in this fit is random but the protecting noise, and nothing is tuned
+        domain = self._domain(dictionary)
+        budget = self._plan(domain, epsilon=epsilon, delta=delta)
         codes = encode(domain, table)
         if entropy.name not in ("system", "unsafe-test"):
             raise Invalid(f"unknown source of noise '{entropy.name}'")
@@ -77,7 +113,7 @@ class MarginalTree:
             scores = dependence(codes, links, groups, sigma=sigma)
             return choose_edges(scores, epsilon=budget.choice, choices=budget.choices, entropy=entropy)
 
-        road = grow(domain, budget, rules=study.rules, choose=choose)
+        road = grow(domain, budget, rules=dictionary.rules, choose=choose)
         ask = next(road)
         while True:
             try:
@@ -85,15 +121,9 @@ class MarginalTree:
             except StopIteration as end:
                 model = end.value
                 break
-        claim = dp_claim(
-            gaussian=budget.gaussian,
-            exponential=budget.exponential,
-            delta=delta,
-            covers=COVERS,
-            excludes=EXCLUDES,
-            noise_source="system" if entropy.name == "system" else "unsafe-test",
+        return FittedTree(
+            model=model, claim=self._claim(budget, "system" if entropy.name == "system" else "unsafe-test")
         )
-        return FittedTree(model=model, claim=claim)
 
 
 def noisy_counts(ask: Ask, codes: Codes, *, entropy: Entropy) -> NDArray[np.float64]:

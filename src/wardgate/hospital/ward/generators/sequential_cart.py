@@ -1,6 +1,7 @@
 """A baseline without a guarantee: each column from a tree on the columns before it, values drawn from real leaves."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,9 @@ from wardgate.entropy import Entropy
 from wardgate.marginals.sampling import Where, keep_rules
 from wardgate.measures.encoding import LABEL, labels
 from wardgate.records.claim import Claim
+from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule, Feature
-from wardgate.records.study import Study
 
 Matrix = NDArray[np.float64]
 
@@ -40,11 +41,24 @@ class SequentialCart:
         if self.min_leaf < 1:
             raise Invalid(f"expected min_leaf of at least 1, found {self.min_leaf}")
 
+    def promise(
+        self,
+        dictionary: Dictionary,
+        *,
+        epsilon: float,
+        delta: float,
+        noise_source: Literal["system", "unsafe-test"] = "system",
+    ) -> Claim:
+        """Return the claim of any fit: none."""
+        del dictionary, epsilon, delta, noise_source
+        return Claim(kind="none", excludes=("everything: values are drawn from real persons without noise",))
+
     def fit(
         self,
         table: pl.DataFrame,
-        study: Study,
+        dictionary: Dictionary,
         *,
+        tuning: pl.DataFrame | None = None,
         epsilon: float,
         delta: float,
         entropy: Entropy,
@@ -53,29 +67,32 @@ class SequentialCart:
         """Fit a table of training persons, one row a person. Takes no budget and gives no guarantee.
 
         Raises:
-            Invalid: the table does not fit the study, or has fewer rows than one leaf.
+            Invalid: the table does not fit the dictionary, or has fewer rows than one leaf.
         """
-        del epsilon, delta, entropy
-        columns = [feature.name for feature in study.features]
+        del delta, entropy, tuning
+        columns = [feature.name for feature in dictionary.features]
         absent = [name for name in columns if name not in table.columns]
         if absent:
-            raise Invalid(f"column '{absent[0]}' is missing; the study asks for it")
+            raise Invalid(f"column '{absent[0]}' is missing; the dictionary names it")
         if table.height < max(self.min_leaf, 1):
             raise Invalid(f"expected at least one leaf of {self.min_leaf} persons")
         encoded = np.column_stack(
-            [*(_encoded(feature, table[feature.name]) for feature in study.features), labels(table).astype(np.float64)]
+            [
+                *(_encoded(feature, table[feature.name]) for feature in dictionary.features),
+                labels(table).astype(np.float64),
+            ]
         )
         steps = []
         for column in range(1, encoded.shape[1]):
-            nominal = column == len(columns) or study.features[column].type in ("category", "boolean")
+            nominal = column == len(columns) or dictionary.features[column].type in ("category", "boolean")
             steps.append(_step(encoded[:, :column], encoded[:, column], nominal, self.min_leaf, rng))
         return FittedCart(
-            features=study.features,
-            rules=study.rules,
+            features=dictionary.features,
+            rules=dictionary.rules,
             table=table.select([*columns, pl.col(LABEL).cast(pl.Int8)]),
             encoded=encoded,
             steps=tuple(steps),
-            claim=Claim(kind="none", excludes=("everything: values are drawn from real persons without noise",)),
+            claim=self.promise(dictionary, epsilon=epsilon, delta=0.0),
         )
 
 
@@ -115,7 +132,7 @@ def _encoded(feature: Feature, series: pl.Series) -> Matrix:
         place = {value: float(position) for position, value in enumerate(feature.values or ())}
         texts = series.cast(pl.String)
         if not bool(texts.drop_nulls().is_in(list(place)).all()):
-            raise Invalid(f"column '{feature.name}' holds a category that the study does not name")
+            raise Invalid(f"column '{feature.name}' holds a category that the dictionary does not name")
         return texts.replace_strict(place, default=-1.0, return_dtype=pl.Float64).to_numpy()
     low, high = feature.range or (0.0, 1.0)
     numbers = series.cast(pl.Float64).fill_nan(None).fill_null(low - (high - low))
@@ -184,7 +201,7 @@ def _meets(where: Where, table: pl.DataFrame) -> pl.Expr:
         elif isinstance(value, tuple):
             met = met & pl.col(name).is_between(value[0], value[1])
         elif isinstance(value, str) != (table[name].dtype == pl.String):
-            raise Invalid(f"a condition on '{name}' asks for a value that the study does not name")
+            raise Invalid(f"a condition on '{name}' asks for a value that the dictionary does not name")
         else:
             met = met & (pl.col(name) == value)
     return met

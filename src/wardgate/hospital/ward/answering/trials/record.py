@@ -176,7 +176,7 @@ def _spending(asked: Asked) -> Spending | None:
     """Return what the release costs its population, or nothing where it has neither noise nor true values."""
     claim = asked.claim
     exact = 1 if claim.kind == "exact" else 0
-    if not exact and not claim.gaussian and not claim.exponential:
+    if not exact and not claim.random:
         return None
     return Spending(
         population=POPULATION,
@@ -185,6 +185,7 @@ def _spending(asked: Asked) -> Spending | None:
         kind=KINDS[asked.kind],
         gaussian=claim.gaussian,
         exponential=claim.exponential,
+        sampled=claim.sampled_,
         exact=exact,
     )
 
