@@ -213,6 +213,7 @@ class Run:
             pass_number=number,
             rng=np.random.default_rng([self.seed, number]),
             test_noise=self.test_noise,
+            site=self.study.joint_site == "keep",
         )
         self.joint_draws.append(drawn)
         if drawn.verdict.outcome == "pass":

@@ -42,6 +42,16 @@ def sample(model: TreeModel, rows: int, *, rng: np.random.Generator, where: Wher
     return keep_rules(draw, rows, rules=model.rules, features=model.domain.declared, rng=rng)
 
 
+def chance(model: TreeModel, where: Where) -> float:
+    """Return the share of the model's persons who meet the conditions, before the study's rules.
+
+    Raises:
+        Invalid: a condition names an unknown column or value.
+    """
+    evidence, _ = _evidence(model.domain, dict(where))
+    return float(_upward(model, evidence)[0].sum())
+
+
 def keep_rules(
     draw: Callable[[int], pl.DataFrame],
     rows: int,
@@ -117,10 +127,20 @@ def _overlap(column: Column, low: float, high: float) -> NDArray[np.float64]:
 def _messages(
     model: TreeModel, evidence: list[NDArray[np.float64]]
 ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
+    """Return P(label | evidence), and for each column how likely the evidence below is, shape (2, groups)."""
+    label, upward = _upward(model, evidence)
+    if not label.sum() > 0:
+        raise Invalid("nobody in the model meets these conditions")
+    return label / label.sum(), upward
+
+
+def _upward(
+    model: TreeModel, evidence: list[NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
     """Pass the evidence from the leaves to the label.
 
     Returns:
-        P(label | evidence), and for each column how likely the evidence below is, shape (2, groups).
+        P(label and evidence), and for each column how likely the evidence below is, shape (2, groups).
     """
     upward: dict[int, NDArray[np.float64]] = {}
     label = model.label * evidence[-1]
@@ -132,9 +152,7 @@ def _messages(
             label = label * message[:, 0]
         else:
             upward[node.parent] = upward[node.parent] * message
-    if not label.sum() > 0:
-        raise Invalid("nobody in the model meets these conditions")
-    return label / label.sum(), upward
+    return label, upward
 
 
 def _draw(

@@ -159,6 +159,8 @@ class Study(Record):
 
     Attributes:
         drop_out: Share of the sites that may vanish from a secure sum at any moment; absent, all must answer.
+        joint_site: Whether the joint corpus tells hospitals apart: `keep` counts by site and leaves the column `site`
+            in the corpus, `drop` counts by site and leaves it out; absent, all hospitals count as one.
         analyses: Federated computations that hospitals answer beside the chain's own.
         relations, joint, sensitive: What the gate asks of a corpus beside its rules; see `records.dictionary`.
     """
@@ -184,6 +186,7 @@ class Study(Record):
     gate: GatePolicy = Field(default_factory=GatePolicy)
     budget: Budget = Field(default_factory=Budget)
     drop_out: Number | None = None
+    joint_site: Literal["keep", "drop"] | None = None
     analyses_: tuple[Name, ...] | None = Field(default=None, alias="analyses")
     recalibration_records: int = Field(default=50, ge=0, le=50)
     sites: tuple[Name, ...]
@@ -215,6 +218,8 @@ class Study(Record):
             for name in (rule.left, *rule.when):
                 if name not in known:
                     raise ValueError(f"rule '{rule.name}' names '{name}', which is not a feature")
+        if self.joint_site is not None and ("site" in known or len(self.sites) < 2):
+            raise ValueError("joint_site needs at least two sites, and the name 'site' for its own column")
         if self.drop_out is not None and not 0 <= self.drop_out <= MOST_DROP_OUT:
             raise ValueError(f"drop_out: expected a share of sites from 0 to {MOST_DROP_OUT}, found {self.drop_out}")
         if self.gate.dp.exact_sums == "deny" and "exact" in (

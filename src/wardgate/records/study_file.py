@@ -241,6 +241,7 @@ budget:
 recalibration_records: 50
 
 # drop_out: 0.2                 # share of hospitals that may vanish from a secure sum; by default all must answer
+# joint_site: keep              # the joint corpus tells hospitals apart, with (keep) or without (drop) a column for it
 # analyses: [glm, cox]          # federated computations beside the chain's own steps; by default none
 
 sites: [hospital-a, hospital-b, hospital-c]

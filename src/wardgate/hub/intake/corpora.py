@@ -12,6 +12,7 @@ from wardgate.hub import layout
 from wardgate.hub.intake.conversation import Answered, Conversation
 from wardgate.hub.intake.evidence import check_noise_source, check_outcome
 from wardgate.hub.intake.reading import Folder
+from wardgate.marginals.site_model import SITE
 from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.approval import check_approval
@@ -80,7 +81,7 @@ def check_corpus(folder: Folder, name: str, study: Study) -> Corpus | None:
         statement, opened = held
         if dict(statement.subjects) != {"corpus.parquet": sha256(corpus)}:
             raise Broken(f"the certificate is for another corpus ({where})")
-        rows = _read(corpus, study)
+        rows = _read(corpus, study, sites=opened.certificate.source.sites if name == layout.JOINT else ())
         folder.count("corpora")
         entry = layout.Admitted(
             name=name, corpus=corpus, rows=rows, certificate=certificate, predicate=statement.predicate
@@ -144,7 +145,7 @@ def _check_approvals(opened: Opened, *, key: bytes) -> None:
         check_approval(approval, statement_sha256=digest, keys=(key,), accept_simulated=True)
 
 
-def _read(corpus: bytes, study: Study) -> int:
+def _read(corpus: bytes, study: Study, *, sites: Sequence[str]) -> int:
     try:
         frame = read_corpus(corpus)
         metadata = pq.read_schema(io.BytesIO(corpus)).metadata or {}
@@ -153,8 +154,13 @@ def _read(corpus: bytes, study: Study) -> int:
     if metadata.get(b"study_sha256") != sha256(study.to_bytes()).encode():
         raise Broken("the corpus names another study in its metadata")
     columns = {*(feature.name for feature in study.features), "label"}
+    by_site = bool(sites) and study.joint_site == "keep"
+    if by_site:
+        columns.add(SITE)
     if set(frame.columns) != columns:
         raise Broken(f"expected the study's columns, found others: {', '.join(sorted(columns ^ set(frame.columns)))}")
+    if by_site and not set(frame[SITE].to_list()) <= set(sites):
+        raise Broken("its column 'site' names a hospital whose sums it was not drawn from")
     return int(frame.height)
 
 

@@ -1,7 +1,8 @@
 """The joint corpus: one generator for hospitals too small to share alone, from summed noisy marginals.
 
 The same road as a ward's own corpus; only the counting is a secure sum and the noise comes in shares. What the
-hub learns is what a central curator's DP generator would have released.
+hub learns is what a central curator's DP generator would have released. Where the study says so (`joint_site`), each
+hospital counts its persons in cells of its own, so that differences between hospitals survive.
 """
 
 from collections.abc import Generator, Mapping
@@ -13,10 +14,10 @@ import polars as pl
 from wardgate.computations.marginals import Marginals
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.growth import grow
 from wardgate.marginals.model import TreeModel
-from wardgate.marginals.plan import plan
-from wardgate.marginals.sampling import sample
+from wardgate.marginals.sampling import Where, sample
+from wardgate.marginals.site_model import SiteModel, sample_sites
+from wardgate.marginals.sites import Summed, grow_summed, plan_summed
 from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import dp_claim
 from wardgate.records.bands import band
@@ -35,7 +36,7 @@ class Joint:
     `sites` are all whose persons stand in any of its sums.
     """
 
-    model: TreeModel | None
+    model: TreeModel | SiteModel | None
     claim: Claim
     rounds: int
     bytes_moved: int
@@ -44,9 +45,18 @@ class Joint:
 
 
 def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = False) -> Generator[Ask, Told, Joint]:
-    """Fit the joint generator over `sites` at the study's `joint_corpus` epsilon on training persons."""
+    """Fit the joint generator over `sites` at the study's `joint_corpus` epsilon on training persons.
+
+    Hospitals that vanish between two sums leave the road open to the others. The noise that a sum really carries
+    counts, not the least that was asked for: hospitals that drop out leave no gap in the promise, and those that stay
+    bring more noise than it needs.
+
+    Raises:
+        CheckFailed: too few hospitals for a sum, or a sum that stayed closed; thrown in by whoever carries the asks.
+    """
+    by_site = study.joint_site is not None
     domain = domain_of(study.features)
-    budget = plan(domain, epsilon=study.budget.joint_corpus, delta=study.budget.delta, structure="summed")
+    budget = plan_summed(domain, epsilon=study.budget.joint_corpus, delta=study.budget.delta, by_site=by_site)
     claim = dp_claim(
         gaussian=budget.gaussian,
         delta=study.budget.delta,
@@ -56,8 +66,8 @@ def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = 
     )
     rounds = moved = 0
     summed: set[str] = set()
-    road = grow(domain, budget, rules=study.rules)
-    model: TreeModel | None = None
+    road = grow_summed(domain, budget, sites=study.sites if by_site else (), rules=study.rules)
+    model: TreeModel | SiteModel | None = None
     reason = ""
     try:
         asked = next(road)
@@ -71,7 +81,7 @@ def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = 
             )
             rounds, moved = rounds + 1, moved + told.bytes_moved
             summed |= set(told.sites)
-            asked = road.send(told.sum())
+            asked = road.send(Summed(values=told.sum(), sigma=told.noise, sites=frozenset(told.sites)))
     except StopIteration as end:
         model = end.value
     except Refused as refusal:
@@ -89,8 +99,29 @@ class JointCorpus:
     rows: int
 
 
+def draw_rows(
+    model: TreeModel | SiteModel,
+    rows: int,
+    *,
+    rng: np.random.Generator,
+    where: Where | None = None,
+    site: bool = False,
+) -> pl.DataFrame:
+    """Draw rows of a joint model.
+
+    Args:
+        site: Whether the column `site` says which hospital a row stands for; a model without sites has none.
+
+    Raises:
+        Invalid: as `sampling.sample` and `site_model.sample_sites`.
+    """
+    if isinstance(model, SiteModel):
+        return sample_sites(model, rows, rng=rng, where=where, column=site)
+    return sample(model, rows, rng=rng, where=where)
+
+
 def draw_joint(
-    model: TreeModel,
+    model: TreeModel | SiteModel,
     *,
     claim: Claim,
     policy: GatePolicy,
@@ -100,18 +131,21 @@ def draw_joint(
     pass_number: int,
     rng: np.random.Generator,
     test_noise: bool,
+    site: bool = False,
 ) -> tuple[JointCorpus, pl.DataFrame]:
     """Draw a joint corpus and let the policy judge it by its claim: no ward holds its training rows.
 
     Args:
         sites, persons_at_least: Behind the summed marginals.
         more_of: Conditions of which half as many rows again are drawn; post-processing, free of cost.
+        site: Whether the corpus keeps the column `site`.
     """
-    table = sample(model, model.persons, rng=rng)
+    whole = model.whole if isinstance(model, SiteModel) else model
+    table = draw_rows(model, whole.persons, rng=rng, site=site)
     for where in more_of.values():
         rows = int(0.5 * _matching(table, where))
         if rows:
-            table = pl.concat([table, sample(model, rows, rng=rng, where=dict(where))])
+            table = pl.concat([table, draw_rows(model, rows, rng=rng, where=dict(where), site=site)])
     evidence = Evidence(
         kind="joint-corpus",
         persons_train=band(persons_at_least),

@@ -56,6 +56,11 @@ class Bench:
     verdicts: list[tuple[Evidence, Verdict]] = field(default_factory=list)
     _local: Vector | None = None
 
+    @property
+    def site(self) -> str:
+        """This hospital's name in the study."""
+        return self.hospital.id
+
     def part(self, split: SplitName) -> Part:
         """Return the persons of a split."""
         if split == "none":

@@ -14,6 +14,11 @@ class Bench(Protocol):
     """One hospital's persons in one study."""
 
     @property
+    def site(self) -> str:
+        """This hospital's name in the study."""
+        ...
+
+    @property
     def study(self) -> Study:
         """The locked study."""
         ...

@@ -5,14 +5,18 @@ import polars as pl
 
 from wardgate.computations.marginals import Marginals
 from wardgate.hospital.ward.learning.bench import Bench
+from wardgate.marginals.site_model import SITE
 from wardgate.marginals.workload import Workload, count
 from wardgate.records.messages import SplitName
 from wardgate.sums.shape import Bounded, counts_shape
 
 
 def answer(asked: Marginals, *, bench: Bench, split: SplitName) -> Bounded:
-    """Return this site's addend."""
-    return counted(asked.over(bench.study), bench.part(split).table)
+    """Return this site's addend. Its persons stand in its own cells alone, whoever asks."""
+    table = bench.part(split).table
+    if bench.study.joint_site is not None:
+        table = table.with_columns(pl.lit(bench.site).alias(SITE))
+    return counted(asked.over(bench.study), table)
 
 
 def counted(workload: Workload, table: pl.DataFrame) -> Bounded:
