@@ -22,7 +22,7 @@ from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import dp_claim
 from wardgate.records.bands import band
 from wardgate.records.claim import Claim
-from wardgate.records.errors import Refused
+from wardgate.records.errors import CheckFailed, Refused
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.measured import Measured
 from wardgate.records.study import Study
@@ -52,8 +52,12 @@ def joint_marginals(*, study: Study, sites: tuple[str, ...], test_noise: bool = 
     bring more noise than it needs.
 
     Raises:
-        CheckFailed: too few hospitals for a sum, or a sum that stayed closed; thrown in by whoever carries the asks.
+        CheckFailed: too few hospitals for a sum, or one that stayed closed; the latter is thrown in by whoever carries
+            the asks.
     """
+    least = study.gate.min_sites_in_sum
+    if len(sites) < least:
+        raise CheckFailed(f"{len(sites)} sites for a joint corpus; a sum needs at least {least}")
     by_site = study.joint_site is not None
     domain = domain_of(study.features)
     budget = plan_summed(domain, epsilon=study.budget.joint_corpus, delta=study.budget.delta, by_site=by_site)
