@@ -7,10 +7,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.records.canonical import text_of
+from wardgate.records.dictionary import Dictionary
 from wardgate.records.study import Study
 
 
-def group_names(study: Study) -> tuple[str, ...]:
+def group_names(study: Study | Dictionary) -> tuple[str, ...]:
     """Return the name of every group, e.g. `sex=F` or `age>=65,<80`."""
     names = []
     for subgroup in study.subgroups:
@@ -27,7 +28,7 @@ def group_names(study: Study) -> tuple[str, ...]:
     return tuple(names)
 
 
-def subgroup_masks(study: Study, table: pl.DataFrame) -> tuple[tuple[str, NDArray[np.bool_]], ...]:
+def subgroup_masks(study: Study | Dictionary, table: pl.DataFrame) -> tuple[tuple[str, NDArray[np.bool_]], ...]:
     """Return (name, membership mask of shape (n,)) of every group; a missing value is in no group."""
     masks: list[NDArray[np.bool_]] = []
     for subgroup in study.subgroups:
