@@ -39,12 +39,14 @@ class Sizes:
         hidden: Units of each of two hidden layers.
         pack: Rows that the critic judges together (PacGAN, Lin et al. 2018, arXiv:1712.04086).
         temperature: Of the Gumbel softmax in training; sampling draws from the softmax itself.
+        told: Whether the critic is told what a row was asked to be, beside the row itself.
     """
 
     latent: int = 64
     hidden: int = 128
     pack: int = 1
     temperature: float = 0.5
+    told: bool = True
 
     def __post_init__(self) -> None:
         if min(self.latent, self.hidden, self.pack) < 1 or not self.temperature > 0:
@@ -74,13 +76,13 @@ class Critic(nn.Module):
 
     def __init__(self, layout: Layout, sizes: Sizes) -> None:
         super().__init__()
-        self.pack = sizes.pack
-        self.first = nn.Linear(sizes.pack * (layout.width + layout.indicators), sizes.hidden)
+        self.told = sizes.told
+        self.first = nn.Linear(sizes.pack * (layout.width + sizes.told * layout.indicators), sizes.hidden)
         self.second = nn.Linear(sizes.hidden, sizes.hidden)
         self.last = nn.Linear(sizes.hidden, 1)
 
     def forward(self, rows: Tensor, wanted: Tensor) -> Tensor:
-        start = torch.cat([rows, wanted], dim=1)
+        start = torch.cat([rows, wanted], dim=1) if self.told else rows
         start = start.reshape(-1, self.first.in_features)
         one = functional.silu(self.first(start))
         two = functional.silu(self.second(one))

@@ -140,6 +140,17 @@ class Layout:
             found[:, self.indicators + self.places + number] = rank
         return found
 
+    def common(self, rows: Rows, *, rng: np.random.Generator) -> Rows:
+        """Return rows in which every rare cell is replaced by one of the others, drawn as often as they occur."""
+        codes = rows.codes.copy()
+        for at, kept in enumerate(self.kept):
+            known = np.asarray(kept)
+            rare = ~known[codes[:, at]]
+            if rare.any():
+                weights = np.bincount(codes[~rare, at], minlength=len(known)) / float((~rare).sum())
+                codes[rare, at] = rng.choice(len(known), size=int(rare.sum()), p=weights)
+        return Rows(codes=codes, places=rows.places)
+
     def decode(self, rows: Rows, *, rng: np.random.Generator) -> pl.DataFrame:
         """Return the table of rows in the form of `measures.encoding`, with the label."""
         n, series, number = len(rows.codes), [], 0
@@ -208,7 +219,9 @@ def _whole_spans(column: Column) -> tuple[tuple[float, float], ...]:
     return tuple((low, high - last) for low, high in pairwise(column.edges))
 
 
-def fitted_layout(features: Sequence[Feature], table: pl.DataFrame, *, modes: int, persons_per_mode: int) -> Layout:
+def fitted_layout(
+    features: Sequence[Feature], table: pl.DataFrame, *, modes: int, persons_per_mode: int, min_persons: int
+) -> Layout:
     """Return a layout whose modes hold about equally many of these persons. It tells of them: it stays in the ward.
 
     The outermost limits are means of `persons_per_mode` values, inner ones lie between two values, so no limit is the
@@ -216,13 +229,14 @@ def fitted_layout(features: Sequence[Feature], table: pl.DataFrame, *, modes: in
 
     Args:
         modes: At most so many for each number; a value that many persons share has a mode of its own.
-        persons_per_mode: A mode holds at least so many persons, and a category with fewer is never drawn.
+        persons_per_mode: A mode holds at least so many persons.
+        min_persons: A category, or being missing, with fewer persons is never drawn.
 
     Raises:
         Invalid: the table does not fit the dictionary.
     """
-    if modes < 1 or persons_per_mode < 1:
-        raise Invalid("expected at least one mode, and at least one person in each")
+    if min(modes, persons_per_mode, min_persons) < 1:
+        raise Invalid("expected at least one mode, and at least one person in each mode and category")
     domain = domain_of(features, cells=CELLS)
     encode(domain, table)  # checks every column before a quantile is taken
     columns: list[Column] = []
@@ -245,7 +259,7 @@ def fitted_layout(features: Sequence[Feature], table: pl.DataFrame, *, modes: in
     kept = []
     for at, column in enumerate(whole.columns):
         counts = np.bincount(codes[:, at], minlength=column.size)
-        enough = counts >= min(persons_per_mode, int(counts.max()))
+        enough = counts >= max(1, min(min_persons, int(counts.max())))
         kept.append(tuple(bool(one) for one in enough))
     return Layout(domain=whole, kept=tuple(kept), grains=(*grains, 0.0), spans=tuple(spans), placed=True)
 
