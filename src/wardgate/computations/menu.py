@@ -11,6 +11,7 @@ from wardgate.computations.boosting_leaves import BoostingLeaves
 from wardgate.computations.boosting_loss import BoostingLoss
 from wardgate.computations.computation import Computation, Vector
 from wardgate.computations.cox import Cox
+from wardgate.computations.critic import Critic
 from wardgate.computations.glm import Glm
 from wardgate.computations.marginals import Marginals
 from wardgate.computations.model_scores import ModelScores
@@ -42,6 +43,7 @@ MENU: Mapping[str, type[Computation]] = MappingProxyType(
             Tables,
             ModelScores,
             Platt,
+            Critic,
         )
     }
 )

@@ -7,6 +7,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+
 from wardgate.computations.menu import OF_THE_CHAIN
 from wardgate.federation.session import Federation
 from wardgate.hub.pooling.ask import Ask, Told
@@ -15,6 +17,7 @@ from wardgate.hub.pooling.boosting_bins import DEFAULT_BINS
 from wardgate.hub.pooling.boosting_private import PrivatelyBoosted, private_boosting
 from wardgate.hub.pooling.cox import FittedCox, cox
 from wardgate.hub.pooling.glm import SMOOTHING_MENU, Fitted, glm
+from wardgate.hub.pooling.joint_gan import GanSettings, JointGan, joint_gan
 from wardgate.hub.pooling.model_scores import Evaluated, evaluation
 from wardgate.hub.pooling.noisy_cox import noisy_cox
 from wardgate.hub.pooling.noisy_glm import noisy_glm
@@ -316,6 +319,41 @@ class FederatedGradientBoostingClassifier:
         found = self.run(federation, study)
         noise = "" if self.epsilon is None else f"Gaussian, epsilon {self.epsilon:g}"
         return BoostingModel.of(found.bins, found.trees, noise=noise)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedGan:
+    """A generative adversarial network whose critic learns from all hospitals by noisy sums.
+
+    Attributes:
+        epsilon, delta: What all sums together cost; the study's `joint_corpus` and `delta` by default.
+        settings: Rounds and networks.
+        public_seed: Of weights and synthetic rows; it protects nobody.
+    """
+
+    epsilon: float | None = None
+    delta: float | None = None
+    settings: GanSettings = field(default_factory=GanSettings)
+    public_seed: int = 0
+
+    def fit(self, federation: Federation, study: Study) -> JointGan:
+        """Fit over all hospitals that take part and return what draws rows, with its claim and what it cost.
+
+        Raises:
+            Invalid: another study's federation, a study that does not list `critic`, or a budget beyond the study's.
+            NotEvaluable: too few persons for this epsilon.
+            Unsupported: the study keeps its hospitals apart.
+            CheckFailed: a sum of the marginals stayed closed.
+        """
+        steps = joint_gan(
+            study=study,
+            sites=federation.sites,
+            rng=np.random.default_rng(self.public_seed),
+            epsilon=self.epsilon,
+            delta=self.delta,
+            settings=self.settings,
+        )
+        return _drive(federation, study, steps, "critic")
 
 
 def numbers_most(federation: Federation) -> int:

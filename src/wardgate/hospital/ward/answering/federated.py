@@ -3,6 +3,7 @@
 import numpy as np
 
 from wardgate.computations.cox import Cox
+from wardgate.computations.critic import Critic
 from wardgate.computations.glm import Glm
 from wardgate.computations.menu import MENU, OF_THE_CHAIN, read
 from wardgate.computations.tables import Tables
@@ -48,6 +49,8 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     persons = sum(introduced[site] for site in terms.roster)
     if terms.noise_multiplier is not None and isinstance(asked, Glm | Cox):
         asked.check_noise()
+    if isinstance(asked, Critic):
+        asked.check_noise(terms.noise_multiplier)
     if terms.noise_multiplier is None and isinstance(asked, Tables):
         asked.check_exact(bench.study, persons_at_least=int(persons * share))
     return Summed(

@@ -10,6 +10,7 @@ from wardgate.hospital.ward.learning import (
     boosting_leaves,
     boosting_loss,
     cox,
+    critic,
     glm,
     marginals,
     model_scores,
@@ -49,5 +50,6 @@ ANSWERS: Mapping[str, Answering] = MappingProxyType(
         "tables": tables,
         "model_scores": model_scores,
         "platt": platt,
+        "critic": critic,
     }
 )
