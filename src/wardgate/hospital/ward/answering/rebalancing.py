@@ -130,11 +130,20 @@ def rebalance(
     check(wanted, dictionary.features, labelled=True)
     if folds < 2:
         raise Invalid(f"expected at least 2 folds, found {folds}")
+    dealing = rng.spawn(1)[0]  # the folds do not hang on the requests, so that requests can be compared
     natural = fitted.sample(max(1, fitted.persons if rows is None else rows), rng=rng)
     table, added = enriched(fitted, wanted, natural, rng=rng)
     design = design_of(wanted, natural, table)
     answers, judged = _cross_validated(
-        fitted, wanted, real=real, tuning=tuning, dictionary=dictionary, refit=refit, folds=folds, rng=rng
+        fitted,
+        wanted,
+        real=real,
+        tuning=tuning,
+        dictionary=dictionary,
+        refit=refit,
+        folds=folds,
+        dealing=dealing,
+        rng=rng,
     )
     y = labels(judged)
     alone, with_added, before, after = answers.T
@@ -208,6 +217,7 @@ def _cross_validated(
     dictionary: Dictionary,
     refit: Refit | None,
     folds: int,
+    dealing: np.random.Generator,
     rng: np.random.Generator,
 ) -> tuple[Vector, pl.DataFrame]:
     """Return the logits of four models on persons that none of them saw, shape (n, 4), and these persons.
@@ -217,7 +227,7 @@ def _cross_validated(
     columns = [*(feature.name for feature in dictionary.features), LABEL]
     real, tuning = real.select(columns), tuning.select(columns)
     every = tuning if refit is None else pl.concat([real, tuning], how="vertical_relaxed")
-    fold = _folds(labels(every), folds, rng)
+    fold = _folds(labels(every), folds, dealing)
     found = np.full((every.height, 4), np.nan)
     for part in np.unique(fold):
         out = fold == part
