@@ -53,15 +53,21 @@ class Sizes:
             raise Invalid("sizes of a network start at 1, and its temperature lies above 0")
 
 
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Return a layer whose weights are still to be drawn: torch would draw them from its global generator."""
+    found: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
+    return found
+
+
 class Generator(nn.Module):
     """Noise and what is asked for to raw outputs, shape (n, layout.indicators + layout.places)."""
 
     def __init__(self, layout: Layout, sizes: Sizes) -> None:
         super().__init__()
         inputs, hidden = sizes.latent + layout.indicators, sizes.hidden
-        self.first = nn.Linear(inputs, hidden)
-        self.second = nn.Linear(hidden + inputs, hidden)
-        self.last = nn.Linear(2 * hidden + inputs, layout.indicators + layout.places)
+        self.first = _linear(inputs, hidden)
+        self.second = _linear(hidden + inputs, hidden)
+        self.last = _linear(2 * hidden + inputs, layout.indicators + layout.places)
 
     def forward(self, noise: Tensor, wanted: Tensor) -> Tensor:
         start = torch.cat([noise, wanted], dim=1)
@@ -77,9 +83,9 @@ class Critic(nn.Module):
     def __init__(self, layout: Layout, sizes: Sizes) -> None:
         super().__init__()
         self.told = sizes.told
-        self.first = nn.Linear(sizes.pack * (layout.width + sizes.told * layout.indicators), sizes.hidden)
-        self.second = nn.Linear(sizes.hidden, sizes.hidden)
-        self.last = nn.Linear(sizes.hidden, 1)
+        self.first = _linear(sizes.pack * (layout.width + sizes.told * layout.indicators), sizes.hidden)
+        self.second = _linear(sizes.hidden, sizes.hidden)
+        self.last = _linear(sizes.hidden, 1)
 
     def forward(self, rows: Tensor, wanted: Tensor) -> Tensor:
         start = torch.cat([rows, wanted], dim=1) if self.told else rows

@@ -37,7 +37,7 @@ class Steps:
 
     most: int = 1_500
     batch: int = 500
-    rate: float = 1e-3
+    rate: float = 2e-3
     moments: float = 1.0
     penalty: float = 1.0
     smoothing: float = 0.995

@@ -278,8 +278,8 @@ def _modes(
     low, high = float(ordered[:floor].mean()), float(ordered[-floor:].mean())
     if column.kind == "integer":
         firsts = [float(values[start]) for start, _ in groups]
-        firsts[0] = np.rint(low) if len(firsts) == 1 else min(np.rint(low), firsts[1] - 1)
-        edges = (*firsts, float(max(np.rint(high), firsts[-1]) + 1))
+        firsts[0] = float(np.rint(low)) if len(firsts) == 1 else min(float(np.rint(low)), firsts[1] - 1)
+        edges = (*firsts, max(float(np.rint(high)), firsts[-1]) + 1)
         return replace(column, edges=edges), tuple((first, after - 1) for first, after in pairwise(edges))
     inner = [float(values[start - 1] + values[start]) / 2 for start, _ in groups[1:]]
     limits = [low, *inner, high]

@@ -48,24 +48,26 @@ class PrivateSteps:
         probability: With which a person falls into a batch.
         l2: Longest gradient of one person.
         batch: Rows that the generator draws in a step.
+        drawn: Rows drawn that are set beside a batch of persons.
         rate: Learning rate of the generator.
         critic_rate: Learning rate of the critic.
         judged: Weight of the critic's judgement beside the tables.
         smoothing: Share of their own past that the smoothed networks keep in each step.
     """
 
-    first: int = 600
+    first: int = 500
     batches: int = 300
     probability: float = 0.05
     l2: float = 0.5
     batch: int = 500
+    drawn: int = 128
     rate: float = 2e-3
     critic_rate: float = 2e-3
-    judged: float = 0.02
+    judged: float = 0.2
     smoothing: float = 0.98
 
     def __post_init__(self) -> None:
-        if min(self.first, self.batches) < 1 or self.batch < 4 or not 0 < self.probability <= 1:
+        if min(self.first, self.batches, self.drawn) < 1 or self.batch < 4 or not 0 < self.probability <= 1:
             raise Invalid("steps and batches start at 1, rows of a batch at 4, and the probability lies in (0, 1]")
         if min(self.l2, self.rate, self.critic_rate) <= 0 or self.judged < 0 or not 0 <= self.smoothing < 1:
             raise Invalid("the bound and the rates lie above 0, the critic's weight at 0 or above, smoothing in [0, 1)")
@@ -193,11 +195,11 @@ def _of_drawn(
     pair: Networks, targets: Targets, steps: PrivateSteps, rng: np.random.Generator, draws: torch.Generator
 ) -> Vector:
     """Return the mean gradient of rows drawn, cut like those of persons so that neither side outweighs the other."""
-    label = (rng.random(steps.batch) < targets.label[1]).astype(np.int64)
+    label = (rng.random(steps.drawn) < targets.label[1]).astype(np.int64)
     wanted, filled = tensors(pair, only_label(label))
     with torch.no_grad():
         fake = draw(pair, wanted, filled, draws=draws)
-    return clipped_sum(pair.critic, _drawn, (fake,), l2=steps.l2) / steps.batch
+    return clipped_sum(pair.critic, _drawn, (fake,), l2=steps.l2) / steps.drawn
 
 
 def _descend(module: torch.nn.Module, optimiser: torch.optim.Optimizer, gradient: Vector) -> None:

@@ -95,6 +95,7 @@ class PrivateGan:
         batches: Noisy batches that the critic sees.
         probability: With which a person falls into a batch.
         critic_share: Share of the budget that goes to the critic; the rest buys tables.
+        judged: Weight of the critic's judgement beside the tables; with 0 the critic is trained and not heard.
     """
 
     cells: int = CELLS
@@ -102,6 +103,7 @@ class PrivateGan:
     batches: int = 300
     probability: float = 0.05
     critic_share: float = 0.3
+    judged: float = 0.2
     name: str = "private-gan"
 
     def __post_init__(self) -> None:
@@ -206,7 +208,7 @@ class PrivateGan:
             targets,
             persons=links.persons,
             sizes=Sizes(hidden=self.hidden, told=False),
-            steps=PrivateSteps(batches=self.batches, probability=self.probability),
+            steps=PrivateSteps(batches=self.batches, probability=self.probability, judged=self.judged),
             noise_multiplier=budget.critic,
             entropy=entropy,
             rng=rng,

@@ -57,7 +57,7 @@ class TabularGan:
     min_persons: int = 11
     hidden: int = 128
     pack: int = 1
-    steps: int = 2_000
+    steps: int = 1_500
     batch: int = 500
     moments: float = 1.0
     early_stopping: bool = True
