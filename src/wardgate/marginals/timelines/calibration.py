@@ -28,7 +28,7 @@ from wardgate.measures.lines import Lines, steps
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-ROUNDS = 14
+ROUNDS = 12
 HIGHEST = 0.995
 """Hidden correlations stay below this."""
 

@@ -24,13 +24,13 @@ class Shares:
         categories: Where changing categories stay.
     """
 
-    scales: float = 0.12
-    people: float = 0.56
-    levels: float = 0.08
-    gaps: float = 0.07
-    courses: float = 0.09
-    measurements: float = 0.05
-    categories: float = 0.03
+    scales: float = 0.08
+    people: float = 0.70
+    levels: float = 0.04
+    gaps: float = 0.06
+    courses: float = 0.07
+    measurements: float = 0.03
+    categories: float = 0.02
 
 
 _WHAT = {

@@ -39,7 +39,7 @@ from wardgate.measures.lines import Lines
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-DRAWN = 4000
+DRAWN = 2500
 """Persons drawn from the private model to cut groups and to calibrate."""
 
 FIRST_SPREAD, FIRST_RATE = 0.6, 0.5

@@ -24,10 +24,10 @@ Indices = NDArray[np.int64]
 WEIGHT = 0.2
 """Scale of the weights beside the figures: they are known well enough with less of the budget."""
 
-CLIP = 0.35
+CLIP = 0.4
 """Length of a person's vector at most, for each square root of its figures. Ordinary persons are shorter."""
 
-FULL = 12
+FULL = 4
 """Transitions after which a person speaks with full weight."""
 
 LEAST = 3

@@ -72,7 +72,7 @@ class PrivateTimelines:
     clocks: tuple[str, ...] = ()
     groups: int = 4
     shares: Shares = field(default_factory=Shares)
-    weights: Weights = field(default_factory=Weights)
+    weights: Weights = field(default_factory=lambda: Weights(link=4.0, pair=0.25))
     name: str = "private-timelines"
 
     def promise(
