@@ -27,7 +27,9 @@ from wardgate.computations.menu import MENU
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.estimators import FederatedGan
 from wardgate.federation.local import Settings, find_hospitals, local
-from wardgate.hospital.ward.generators import choose
+from wardgate.hospital.ward.generators import Generator
+from wardgate.hospital.ward.generators.private_gan import PrivateGan
+from wardgate.hospital.ward.generators.tabular_gan import TabularGan
 from wardgate.hospital.ward.learning.menu import ANSWERS
 from wardgate.hub.pooling.ask import Told
 from wardgate.hub.pooling.joint_gan import GanSettings, joint_gan
@@ -118,10 +120,12 @@ def marginals(study: Study, train: Tables, epsilon: float, seed: int) -> pl.Data
             return sample(end.value, rows, rng=np.random.default_rng(seed))
 
 
-def alone(name: str, study: Study, table: pl.DataFrame, rows: int, epsilon: float, seed: int) -> pl.DataFrame:
+def alone(
+    generator: Generator, study: Study, table: pl.DataFrame, rows: int, epsilon: float, seed: int
+) -> pl.DataFrame:
     """A ward's own generator on one table."""
     rng = np.random.default_rng(seed)
-    fitted = choose(name).fit(table, study.dictionary, epsilon=epsilon, delta=DELTA, entropy=SystemEntropy(), rng=rng)
+    fitted = generator.fit(table, study.dictionary, epsilon=epsilon, delta=DELTA, entropy=SystemEntropy(), rng=rng)
     return fitted.sample(rows, rng=rng)
 
 
@@ -184,11 +188,11 @@ def figures() -> Iterator[Figure]:
             }
             if seed == FIRST_SEED:
                 roads[f"private GAN of {LOCAL} alone, {where}"] = lambda e=epsilon, t=train, s=seed, n=rows: alone(
-                    "private-gan", study, t[LOCAL], n, e, s
+                    PrivateGan(), study, t[LOCAL], n, e, s
                 )
         if seed == FIRST_SEED:
             roads["pooled GAN without privacy"] = lambda p=pooled, s=seed, n=rows: alone(
-                "tabular-gan", study, p, n, 1.0, s
+                TabularGan(), study, p, n, 1.0, s
             )
         for name, road in roads.items():
             start = time.perf_counter()
