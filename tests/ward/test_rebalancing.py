@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_persons import FEATURES, persons
 from wardgate.entropy import UnsafeEntropy
-from wardgate.hospital.ward.answering.rebalancing import Rebalanced, enriched, rebalance, taught
+from wardgate.hospital.ward.answering.rebalanced import Rebalanced
+from wardgate.hospital.ward.answering.rebalancing import enriched, rebalance, taught
 from wardgate.hospital.ward.generators import MarginalTree, SequentialCart
 from wardgate.measures.encoding import design_matrix
 from wardgate.measures.logistic import linear, probability
@@ -171,22 +172,21 @@ def test_rows_that_teach_something_false_are_not_accepted(split):
     assert found.accepted is found.natural
 
 
-def test_rows_of_thousands_of_other_persons_help_a_small_hospital():
-    """The rule can say yes: to a generator that knows many more persons than the hospital has."""
-    rich = Replaying(pool=persons(20_000, seed=8))
-    everybody = [Wanted(where={"sex": sex}, factor=11) for sex in ("F", "M")]
+def test_rows_that_know_better_than_miscoded_persons_are_accepted():
+    """The rule can say yes: here the outcomes of the hospital's training persons are in another's row."""
+    rng = np.random.default_rng(7)
+    real = persons(600, seed=12)
     found = rebalance(
-        rich,
-        everybody,
-        real=persons(20, seed=12),
-        tuning=persons(700, seed=13),
-        dictionary=DICTIONARY.model_copy(update={"ridge": 0.01}),
-        rng=np.random.default_rng(7),
-        rows=100,
-        folds=2,
+        Replaying(pool=persons(20_000, seed=8)),
+        [Wanted(where={"sex": sex}, factor=5) for sex in ("F", "M")],
+        real=real.with_columns(real["label"].shuffle(seed=1)),
+        tuning=persons(800, seed=13),
+        dictionary=DICTIONARY,
+        rng=rng,
         thresholds=(0.3, 0.4, 0.5),
     )
     assert found.augmentation.accepted
+    assert not found.corpus.accepted, "a corpus of the same rows twice is no better than once"
 
 
 def test_a_model_of_the_rebalanced_corpus_foretells_natural_risks(split):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import linprog
 
 from wardgate.measures.encoding import LABEL
 from wardgate.records.dictionary import OUTCOME
@@ -27,9 +27,6 @@ Vector = NDArray[np.float64]
 
 MOST = 10
 """Rows added for each one there was, at most: beyond, the table tells of little but the request."""
-
-CLOSE = 0.02
-"""How far a group may end from its target, as a share of the target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,18 +129,29 @@ def members(wanted: Sequence[Wanted], table: pl.DataFrame) -> Flags:
     return np.column_stack([meets(one.where, table) for one in wanted])
 
 
+def applicable(wanted: Sequence[Wanted], member: Flags) -> tuple[Wanted, ...]:
+    """Return the requests that have something to do among these rows: none for a group with nobody to multiply, none
+    for a share that is there already."""
+    held = member.sum(axis=0)
+    return tuple(
+        one
+        for place, one in enumerate(wanted)
+        if (held[place] > 0 if one.share is None else held[place] < one.share * len(member))
+    )
+
+
 def additions(wanted: Sequence[Wanted], member: Flags) -> tuple[int, ...]:
-    """Return how many rows to add for each request, so that together they reach their targets.
+    """Return how many rows to add for each request: the fewest with which every group reaches its target.
 
     Groups overlap: rows that are added for one request also count for the others, as often as the natural rows of that
-    group do. The numbers solve these equations; none is negative.
+    group do. So a group may end above its target where another request brings it there.
 
     Args:
         member: Who of the natural rows meets each request, shape (n, requests).
 
     Raises:
         Invalid: a factor for a group that no row is in, a group that already has the share asked for, requests that
-            contradict each other, or more than `MOST` times as many rows.
+            no additions meet together, or more than `MOST` times as many rows.
     """
     n, held = len(member), member.sum(axis=0).astype(np.float64)
     together = member.T.astype(np.float64) @ member
@@ -161,19 +169,14 @@ def additions(wanted: Sequence[Wanted], member: Flags) -> tuple[int, ...]:
             if held[place] == 0:
                 raise Invalid(f"none of {n} rows meets {one.words}: there is nobody to multiply; ask for a share")
             system[place], aim[place] = given[place], ((one.factor or 1.0) - 1.0) * held[place]
-    found, _ = nnls(system, aim)
-    total = float(found.sum())
-    if not total <= MOST * n:
+    # Of two ways to the same number of rows the one through the larger group: it distorts the others least.
+    cost = 1.0 + 1e-3 * (1.0 - held / max(n, 1))
+    found = linprog(cost, A_ub=-system, b_ub=-aim, bounds=(0, None), method="highs")
+    if not found.success:
+        raise Invalid("no added rows meet all requests together; ask for smaller shares, or for fewer at once")
+    if not float(found.x.sum()) <= MOST * n:
         raise Invalid(f"the requests add more than {MOST} rows for each of {n}; ask for less")
-    after = held + given @ found
-    for place, one in enumerate(wanted):
-        target = held[place] + aim[place] if one.share is None else one.share * (n + total)
-        if abs(after[place] - target) > CLOSE * target + 1:
-            raise Invalid(
-                f"the requests contradict each other: with all of them, {one.words} ends at {after[place]:.0f} rows "
-                f"and should have {target:.0f}; ask for groups that overlap less"
-            )
-    return tuple(int(count) for count in np.rint(found))
+    return tuple(int(count) for count in np.rint(found.x))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
