@@ -51,15 +51,20 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """All columns, the label last, and the features as the study declares them."""
+    """All columns, the label last where there is one, and the features as the study declares them."""
 
     columns: tuple[Column, ...]
     declared: tuple[Feature, ...]
 
     @property
     def features(self) -> int:
-        """How many columns there are beside the label; also the index of the label."""
-        return len(self.columns) - 1
+        """How many columns there are beside the label; also the index of the label where there is one."""
+        return len(self.columns) - int(self.labelled)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the last column is the label."""
+        return self.columns[-1].name == LABEL
 
     def index(self, name: str) -> int:
         """Return the position of a column.
@@ -73,8 +78,8 @@ class Domain:
         raise Invalid(f"there is no column '{name}'; expected one of the study's features or '{LABEL}'")
 
 
-def domain_of(features: Sequence[Feature], *, cells: int = CELLS) -> Domain:
-    """Return the domain of a study's features and the label.
+def domain_of(features: Sequence[Feature], *, cells: int = CELLS, label: bool = True) -> Domain:
+    """Return the domain of a study's features and, unless it has none, the label.
 
     Raises:
         Invalid: `cells` is out of bounds, or a feature has more categories than a marginal can carry.
@@ -82,8 +87,9 @@ def domain_of(features: Sequence[Feature], *, cells: int = CELLS) -> Domain:
     if not 2 <= cells <= MAX_CELLS:
         raise Invalid(f"expected 2 to {MAX_CELLS} cells for a number, found {cells}")
     columns = [_column(feature, cells) for feature in features]
-    label = Column(name=LABEL, kind="nominal", values=(0.0, 1.0), missing=False)
-    return Domain(columns=(*columns, label), declared=tuple(features))
+    if label:
+        columns.append(Column(name=LABEL, kind="nominal", values=(0.0, 1.0), missing=False))
+    return Domain(columns=tuple(columns), declared=tuple(features))
 
 
 def _column(feature: Feature, cells: int) -> Column:
@@ -120,14 +126,16 @@ def encode(domain: Domain, table: pl.DataFrame) -> Codes:
             where the study refuses missing ones; or the label is not 0 or 1 everywhere.
     """
     codes = np.empty((table.height, len(domain.columns)), dtype=np.int32, order="F")
-    for position, column in enumerate(domain.columns[:-1]):
+    for position, column in enumerate(domain.columns):
+        if column.name == LABEL:
+            codes[:, position] = labels(table)
+            continue
         if column.name not in table.columns:
             raise Invalid(f"column '{column.name}' is missing; the study asks for it")
         found = _cells(column, table[column.name])
         if not column.missing and bool((found < 0).any()):
             raise Invalid(f"column '{column.name}' lacks values; the study refuses persons without it")
         codes[:, position] = np.where(found < 0, column.present, found)
-    codes[:, -1] = labels(table)
     return codes
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.marginals.domain import Domain
-from wardgate.marginals.estimate import Table, likelihood, shrunk, simplex, smoothed, weighted
+from wardgate.marginals.domain import Column, Domain
+from wardgate.marginals.estimate import Likelihood, Table, likelihood, posterior, simplex, standing_out, weighted
 from wardgate.marginals.levels import grouped
 from wardgate.marginals.workload import Groups, Query, Workload
 
@@ -103,7 +103,12 @@ def cell_counts(domain: Domain, first: Noisy) -> tuple[Table, ...]:
     for position, column in enumerate(domain.columns[:-1]):
         cells, variance = _cells(domain, first, position, persons)
         if column.kind != "nominal":
-            cells[: column.present] = smoothed(cells[: column.present], variance=variance)
+            smooth, spread = posterior(cells[: column.present], variance=variance)
+            run = standing_out(smooth, variance=spread)
+            cells[: column.present] = 0.0
+            cells[run] = smooth[run]
+            seen = np.append(np.arange(run.start, run.stop), np.arange(column.present, column.size))
+            cells[seen] = simplex(cells[seen], persons)
         found.append(simplex(cells, persons))
     return tuple(found)
 
@@ -137,17 +142,20 @@ def links_of(domain: Domain, rounds: Sequence[Noisy]) -> Links:
     effects = []
     for column in range(domain.features):
         bins = np.asarray(groups[column])
-        both, both_variance = _in_bins(*_cells(domain, first, column, persons), bins)
+        both, both_variance = _in_bins(domain.columns[column], *_cells(domain, first, column, persons), bins)
         again = beside.get(Query(cells=(column,)))
         if again is not None:
-            both, both_variance = weighted([both, again], [both_variance, second.sigma**2])
+            trust = both_variance / (both_variance + second.sigma**2)
+            both, both_variance = both + trust * (again - both), trust * second.sigma**2
         query = query_beside_label(domain, groups, column)
         difference, variance = beside[query], second.sigma**2
         if not query.cells:
             difference, variance = halves(spread, difference, variance)
-        effects.append(_effect(simplex(both, persons), difference, label, noise=(both_variance, variance)))
-    said = [likelihood(effect.shift, variance=effect.variance, scale=effect.scale) for effect in effects]
-    others = np.mean(said, axis=0)
+        ordered = _ordered(domain, groups, column)
+        effects.append(
+            _effect(simplex(both, persons), difference, label, noise=(both_variance, variance), ordered=ordered)
+        )
+    others = np.mean([effect.said.spreads for effect in effects], axis=0)
     tables = [effect.table(label, others=others) for effect in effects]
     return Links(
         label=label,
@@ -157,10 +165,16 @@ def links_of(domain: Domain, rounds: Sequence[Noisy]) -> Links:
     )
 
 
-def _in_bins(cells: Table, variance: float, bins: NDArray[np.int64]) -> tuple[Table, float]:
-    """Return noisy cells summed in bins, and the mean noise variance of a bin."""
-    summed = np.asarray(np.bincount(bins, weights=cells), dtype=np.float64)
-    return summed, variance * len(cells) / len(summed)
+def _in_bins(column: Column, cells: Table, variance: float, bins: NDArray[np.int64]) -> tuple[Table, Table]:
+    """Return noisy cells summed in bins, and the noise variance of each; cells far out that hold noise are left out."""
+    seen = np.ones(len(cells))
+    if column.kind != "nominal":
+        seen[: column.present] = 0.0
+        smooth, spread = posterior(cells[: column.present], variance=variance)
+        seen[standing_out(smooth, variance=spread)] = 1.0
+    held = np.bincount(bins, weights=seen)
+    summed = np.asarray(np.bincount(bins, weights=cells * seen), dtype=np.float64)
+    return summed, variance * np.maximum(held, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,16 +183,14 @@ class _Effect:
 
     both: Table
     shift: Table
-    variance: float
-    scale: Table
+    said: Likelihood
 
     def table(self, label: Table, *, others: Table) -> Table:
         """Return persons by bin and label, shape (bins, 2), with the label's totals."""
         share = label / max(float(label.sum()), 1e-9)
-        shift = shrunk(self.shift, variance=self.variance, scale=self.scale, others=others)
-        loose = np.divide(shift, self.shift, out=np.zeros_like(shift), where=self.shift != 0)
-        if loose.sum() > 0:
-            shift = shift - loose * shift.sum() / loose.sum()
+        shift = self.said.mean(others=others)
+        if self.both.sum() > 0:
+            shift = shift - self.both * shift.sum() / self.both.sum()
         columns = [
             simplex(self.both * part + sign * shift, float(total))
             for part, sign, total in zip(share, (-1, 1), label, strict=True)
@@ -186,15 +198,19 @@ class _Effect:
         return np.column_stack(columns)
 
 
-def _effect(both: Table, difference: Table, label: Table, *, noise: tuple[float, float]) -> _Effect:
+def _effect(both: Table, difference: Table, label: Table, *, noise: tuple[Table, float], ordered: int) -> _Effect:
     share = label / max(float(label.sum()), 1e-9)
     tilt = float(share[0] - share[1])
-    return _Effect(
-        both=both,
-        shift=(difference + tilt * both) / 2,
-        variance=max(1e-9, (noise[1] + tilt**2 * noise[0]) / 4),
-        scale=both * float(share[0] * share[1]),
-    )
+    shift = (difference + tilt * both) / 2
+    variance = (noise[1] + tilt**2 * noise[0]) / 4
+    said = likelihood(shift, variance=variance, scale=both * float(share[0] * share[1]), ordered=ordered)
+    return _Effect(both=both, shift=shift, said=said)
+
+
+def _ordered(domain: Domain, groups: Groups, column: int) -> int:
+    """Return how many bins of a column follow each other: all but a missing one; none where it is no number."""
+    known = domain.columns[column]
+    return 0 if known.kind == "nominal" else max(groups[column][: known.present]) + 1
 
 
 def coarse_groups(domain: Domain, links: Links, *, bins: int, floor: float) -> Groups:

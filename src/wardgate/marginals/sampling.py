@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.marginals.domain import Codes, Column, Domain, decode
+from wardgate.marginals.drawing import systematic
 from wardgate.marginals.model import Node, TreeModel
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.study_rules import rule_breakers
@@ -18,6 +19,15 @@ Where = Mapping[str, Value]
 """Conditions on columns: a category, a number, None for missing, or (low, high) with both ends."""
 
 TRIES = 20
+"""Draws of a generator that can only draw again and keeps what fits."""
+
+MOST_DRAWN = 200
+"""Rows that are drawn at most for each one that is asked for and keeps the study's rules."""
+
+LEAST_DRAWN = 100_000
+"""So many rows are drawn at least before it is said that too few keep the rules."""
+
+MOST_AT_ONCE = 500_000
 
 
 def sample(model: TreeModel, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
@@ -33,7 +43,7 @@ def sample(model: TreeModel, rows: int, *, rng: np.random.Generator, where: Wher
     if rows < 0:
         raise Invalid(f"expected a number of rows from 0 up, found {rows}")
     conditions = dict(where or {})
-    evidence, limits = _evidence(model.domain, conditions)
+    evidence, limits = evidence_of(model.domain, conditions)
     label, upward = _messages(model, evidence)
 
     def draw(count: int) -> pl.DataFrame:
@@ -48,7 +58,7 @@ def chance(model: TreeModel, where: Where) -> float:
     Raises:
         Invalid: a condition names an unknown column or value.
     """
-    evidence, _ = _evidence(model.domain, dict(where))
+    evidence, _ = evidence_of(model.domain, dict(where))
     return float(_upward(model, evidence)[0].sum())
 
 
@@ -60,24 +70,50 @@ def keep_rules(
     features: Sequence[Feature],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Draw until all rows keep the rules; after a bounded number of tries, repeat rows that do.
+    """Draw again, in batches that grow, until enough rows keep the rules; none is repeated to make up for others.
+
+    Args:
+        rng: Chooses which rows of the last batch are left out.
 
     Raises:
-        Invalid: no row kept the rules.
+        Invalid: too few rows keep the rules after `MOST_DRAWN` a row and at least `LEAST_DRAWN`; the message names
+            the rule that fewest keep.
     """
     table = draw(rows)
-    for _ in range(TRIES):
-        broken = rule_breakers(rules, features, table)
-        if not broken.any():
-            return table
-        table = pl.concat([table.filter(~broken), draw(int(broken.sum()))])
+    if not rules or not rows:
+        return table
+    limit = max(LEAST_DRAWN, MOST_DRAWN * rows)
     good = table.filter(~rule_breakers(rules, features, table))
-    if good.is_empty():
-        raise Invalid("no sampled row keeps the study's clinical rules; they contradict the data or each other")
-    return pl.concat([good, good[rng.integers(good.height, size=rows - good.height)]])
+    kept, have, drawn = [good], good.height, rows
+    while have < rows and drawn < limit:
+        wanted = 1.1 * (rows - have) * drawn / max(have, 1)
+        batch = min(max(round(wanted), 1_000), MOST_AT_ONCE, limit - drawn)
+        table = draw(batch)
+        good = table.filter(~rule_breakers(rules, features, table))
+        kept.append(good)
+        have, drawn = have + good.height, drawn + batch
+    if have < rows:
+        raise Invalid(_why_so_few(rules, features, table, have=have, drawn=drawn, rows=rows))
+    surplus = kept[-1]
+    chosen = np.sort(rng.permutation(surplus.height)[: surplus.height - (have - rows)])
+    return pl.concat([*kept[:-1], surplus[chosen]])
 
 
-def _evidence(domain: Domain, where: Where) -> tuple[list[NDArray[np.float64]], dict[int, tuple[float, float]]]:
+def _why_so_few(
+    rules: Sequence[ClinicalRule], features: Sequence[Feature], table: pl.DataFrame, *, have: int, drawn: int, rows: int
+) -> str:
+    """Say which rule fewest rows keep, and what to do."""
+    shares = {rule.name: float(np.mean(~rule_breakers((rule,), features, table))) for rule in rules}
+    worst = min(shares, key=lambda name: shares[name])
+    found = "no" if have == 0 else f"only {have} of the {rows} rows asked for, of {drawn} drawn,"
+    hint = "no row keeps that rule" if shares[worst] == 0 else f"{shares[worst]:.2%} of rows keep that rule alone"
+    return (
+        f"{found} sampled row keeps the study's clinical rules, '{worst}' least of all: {hint}; it contradicts the "
+        "data, the conditions or another rule. Correct the rule, or ask for fewer rows"
+    )
+
+
+def evidence_of(domain: Domain, where: Where) -> tuple[list[NDArray[np.float64]], dict[int, tuple[float, float]]]:
     """Return how likely each cell meets its condition, column by column, and the limits of numbers."""
     evidence = [np.ones(column.size) for column in domain.columns]
     limits: dict[int, tuple[float, float]] = {}
@@ -192,18 +228,5 @@ def _cell(
 def _pick(
     weights: NDArray[np.float64], outcome: NDArray[np.int64], above: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw one entry of the last axis for every row, by the weights of its label and parent.
-
-    Rows of one label and parent share one systematic sample: every entry gets its expected number of rows,
-    rounded up or down, in random order. That spares the corpus the noise of drawing row by row.
-    """
-    steps = np.cumsum(weights, axis=-1)
-    steps = steps / np.where(steps[..., -1:] > 0, steps[..., -1:], 1.0)
-    found = np.zeros(len(outcome), dtype=np.int64)
-    place = outcome * steps.shape[1] + above
-    for at in np.unique(place):
-        here = np.flatnonzero(place == at)
-        line = steps[at // steps.shape[1], at % steps.shape[1]]
-        point = (rng.permutation(len(here)) + rng.random()) / len(here)
-        found[here] = np.minimum(np.searchsorted(line, point, side="right"), len(line) - 1)
-    return found
+    """Draw one entry of the last axis for every row, by the weights of its label and parent."""
+    return systematic(weights.reshape(-1, weights.shape[-1]), outcome * weights.shape[1] + above, rng=rng)
