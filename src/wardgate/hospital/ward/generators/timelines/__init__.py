@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 
 from wardgate.entropy import Entropy
+from wardgate.hospital.ward.generators.timelines.autoregressive import AutoregressiveTimelines
+from wardgate.hospital.ward.generators.timelines.private import PrivateTimelines
 from wardgate.marginals.sampling import Where
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
@@ -86,6 +88,8 @@ class TimelineGenerator(Protocol):
         ...
 
 
-GENERATORS: Mapping[str, TimelineGenerator] = MappingProxyType({})
+GENERATORS: Mapping[str, TimelineGenerator] = MappingProxyType(
+    {one.name: one for one in (PrivateTimelines(), AutoregressiveTimelines())}
+)
 
-__all__ = ["GENERATORS", "FittedTimelines", "TimelineGenerator"]
+__all__ = ["GENERATORS", "AutoregressiveTimelines", "FittedTimelines", "PrivateTimelines", "TimelineGenerator"]
