@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from wardgate.measures.logistic import fit, linear, penalty, probability
 from wardgate.measures.towards import (
+    LARGEST_LOSS,
     STRENGTHS,
     Centre,
     Room,
@@ -141,6 +142,13 @@ def test_the_strength_is_chosen_by_losses_on_persons_held_out(centre):
         found = held_out_losses(x, y, centre, np.arange(3_000) % 5)
         assert found.shape == (3_000, len(STRENGTHS))
         assert low <= best_strength(found.sum(axis=0)) <= high
+
+
+def test_one_person_adds_a_bounded_loss(centre):
+    sure = Centre(beta=100 * centre.beta, middle=centre.middle, information=centre.information)
+    x, y = rows(60, seed=14)
+    found = held_out_losses(x, y, sure, np.arange(60) % 2, strengths=(1e6,), room=WIDE)
+    assert found.max() == LARGEST_LOSS
 
 
 def test_ties_go_to_the_larger_strength():

@@ -21,7 +21,7 @@ from wardgate.measures.logistic import linear, probability
 from wardgate.measures.rebalancing import Wanted, design_of, meets
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
-from wardgate.records.errors import Invalid
+from wardgate.records.errors import Invalid, Unsupported
 from wardgate.records.feature import Subgroup
 
 DICTIONARY = Dictionary(
@@ -232,5 +232,20 @@ def test_without_an_outcome_there_is_no_net_benefit(split):
             real=real,
             tuning=tuning,
             dictionary=Dictionary(features=FEATURES),
+            rng=rng,
+        )
+
+
+def test_timelines_are_not_rebalanced(split):
+    real, tuning = split
+    rng = np.random.default_rng(14)
+    timelines = Dictionary(features=FEATURES, label="label", person="who", time="when")
+    with pytest.raises(Unsupported, match="one row a person"):
+        rebalance(
+            Replaying(pool=real),
+            [Wanted(where={"sex": "F"}, factor=2)],
+            real=real,
+            tuning=tuning,
+            dictionary=timelines,
             rng=rng,
         )

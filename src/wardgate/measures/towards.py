@@ -21,6 +21,9 @@ Labels = NDArray[np.int8]
 STRENGTHS = (30.0, 100.0, 300.0, 1000.0, 3000.0, math.inf)
 """Rows that the centre counts for. With infinity nothing moves but intercept and scale."""
 
+LARGEST_LOSS = 10.0
+"""What one person adds to a sum of losses, at most: the loss of an event that was foretold with a risk of 1 in 22,000."""
+
 ROUNDS, TOLERANCE = 100, 1e-9
 
 
@@ -210,7 +213,7 @@ def held_out_losses(
     """Return the log-loss of each person under the update by the other folds, shape (n, strengths).
 
     Their sum over persons is what a strength costs; summed over hospitals it chooses one for all of them, with less
-    noise than a small hospital's own choice.
+    noise than a small hospital's own choice. One person adds at most `LARGEST_LOSS` to each.
 
     Args:
         fold: The fold of each person, shape (n,).
@@ -221,7 +224,7 @@ def held_out_losses(
         for place, strength in enumerate(strengths):
             beta = pulled(x[~out], y[~out], centre, strength=strength, room=room)
             eta = linear(x[out], beta)
-            found[out, place] = np.logaddexp(0.0, eta) - y[out] * eta
+            found[out, place] = np.minimum(np.logaddexp(0.0, eta) - y[out] * eta, LARGEST_LOSS)
     return found
 
 

@@ -15,7 +15,7 @@ from wardgate.measures.rebalancing import Design, Wanted, additions, applicable,
 from wardgate.measures.representation import representation, service
 from wardgate.measures.towards import fit_towards
 from wardgate.records.dictionary import Dictionary
-from wardgate.records.errors import Invalid
+from wardgate.records.errors import Invalid, Unsupported
 
 Vector = NDArray[np.float64]
 Refit = Callable[[pl.DataFrame, np.random.Generator], Fitted]
@@ -55,9 +55,12 @@ def rebalance(
 
     Raises:
         Invalid: requests that cannot be met, a dictionary without outcome, or tables of one outcome.
+        Unsupported: timelines.
     """
     if dictionary.label is None:
         raise Invalid("net benefit needs an outcome, and this dictionary names none")
+    if dictionary.time is not None:
+        raise Unsupported("persons of several rows each cannot be rebalanced; draw a table with one row a person")
     check(wanted, dictionary.features, labelled=True)
     if folds < 2:
         raise Invalid(f"expected at least 2 folds, found {folds}")
