@@ -103,7 +103,7 @@ class Blocks:
         columns = np.repeat(np.arange(len(layout.sizes)), layout.sizes)
         self.of = torch.from_numpy(columns)
         self.columns = len(layout.sizes)
-        self.indicators = layout.indicators
+        self.starts, self.sizes, self.indicators = layout.starts, layout.sizes, layout.indicators
         self.closed = torch.from_numpy(~np.concatenate([np.asarray(kept) for kept in layout.kept]))
         ranks = np.zeros((layout.indicators, len(layout.numbers)))
         shares = np.zeros((layout.indicators, layout.places))
@@ -187,7 +187,7 @@ def build(
 
 def tensors(pair: Networks, asked: Asked) -> tuple[Tensor, Tensor]:
     """Return what is asked for as indicators, and which blocks they fill."""
-    wanted, filled = mask(pair.layout, asked)
+    wanted, filled = mask(pair.blocks.starts, pair.blocks.sizes, asked)
     return torch.from_numpy(wanted).to(pair.dtype), torch.from_numpy(filled).to(pair.dtype)
 
 
@@ -198,13 +198,13 @@ def draw(pair: Networks, wanted: Tensor, filled: Tensor, *, draws: torch.Generat
         Shape (n, layout.width).
     """
     raw, gumbel = _raw(pair, wanted, draws)
-    logits = raw[:, : pair.layout.indicators].masked_fill(pair.blocks.closed, -1e4)
+    logits = raw[:, : pair.blocks.indicators].masked_fill(pair.blocks.closed, -1e4)
     noisy = (logits + gumbel) / pair.sizes.temperature
     soft = pair.blocks.softmax(noisy)
     hard = (noisy == pair.blocks.largest(noisy)).to(soft.dtype)
     indicators = hard + soft - soft.detach()
     indicators = indicators * (1 - filled) + wanted
-    return pair.blocks.rows(indicators, torch.tanh(raw[:, pair.layout.indicators :]))
+    return pair.blocks.rows(indicators, torch.tanh(raw[:, pair.blocks.indicators :]))
 
 
 def sampled(pair: Networks, asked: Asked, *, draws: torch.Generator) -> Rows:
@@ -216,9 +216,9 @@ def sampled(pair: Networks, asked: Asked, *, draws: torch.Generator) -> Rows:
     wanted, filled = tensors(pair, asked)
     with torch.no_grad():
         raw, gumbel = _raw(pair, wanted, draws)
-        logits = raw[:, : pair.layout.indicators].masked_fill(pair.blocks.closed, -1e4)
+        logits = raw[:, : pair.blocks.indicators].masked_fill(pair.blocks.closed, -1e4)
         noisy = torch.where(filled > 0, wanted * 1e5, logits + gumbel).numpy()
-        places = torch.tanh(raw[:, pair.layout.indicators :]).numpy().astype(np.float32)
+        places = torch.tanh(raw[:, pair.blocks.indicators :]).numpy().astype(np.float32)
     if not bool(np.isfinite(noisy).all()):
         raise Invalid("the generator's weights are not finite; nothing can be drawn from it")
     codes = np.column_stack(
@@ -244,6 +244,6 @@ def generator_loss(pair: Networks, fake: Tensor, wanted: Tensor) -> Tensor:
 def _raw(pair: Networks, wanted: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
     n = len(wanted)
     noise = torch.randn(n, pair.sizes.latent, generator=draws, dtype=pair.dtype)
-    even = torch.rand(n, pair.layout.indicators, generator=draws, dtype=pair.dtype)
+    even = torch.rand(n, pair.blocks.indicators, generator=draws, dtype=pair.dtype)
     gumbel = -torch.log(-torch.log(even.clamp(1e-10, 1 - 1e-7)))
     return pair.generator(noise, wanted), gumbel

@@ -4,6 +4,7 @@ Training by sampling (Xu et al. 2019, arXiv:1907.00503): rare values are asked f
 real rows that meet them are set beside the rows drawn. What is asked for is copied into the row, never learnt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,11 +83,15 @@ def own(layout: Layout, rows: Rows, rng: np.random.Generator) -> Asked:
     return Asked(label=rows.codes[:, -1].astype(np.int64), column=column, value=value)
 
 
-def mask(layout: Layout, asked: Asked) -> tuple[Matrix, Matrix]:
-    """Return what is asked for as indicators, and which blocks that fills; both of shape (n, indicators)."""
-    n, starts, sizes = len(asked.label), np.asarray(layout.starts), layout.sizes
-    wanted = np.zeros((n, layout.indicators), dtype=np.float32)
-    filled = np.zeros((n, layout.indicators), dtype=np.float32)
+def mask(starts: Sequence[int], sizes: Sequence[int], asked: Asked) -> tuple[Matrix, Matrix]:
+    """Return what is asked for as indicators, and which blocks that fills; both of shape (n, indicators).
+
+    Args:
+        starts, sizes: First indicator and number of indicators of each column, the label last.
+    """
+    n, indicators = len(asked.label), starts[-1] + sizes[-1]
+    wanted = np.zeros((n, indicators), dtype=np.float32)
+    filled = np.zeros((n, indicators), dtype=np.float32)
     wanted[np.arange(n), starts[-1] + asked.label] = 1.0
     filled[:, starts[-1] :] = 1.0
     for at in np.unique(asked.column[asked.column >= 0]):

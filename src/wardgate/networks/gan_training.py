@@ -36,7 +36,7 @@ class Steps:
     """
 
     most: int = 1_500
-    batch: int = 500
+    batch: int = 300
     rate: float = 2e-3
     moments: float = 1.0
     penalty: float = 1.0
@@ -116,9 +116,9 @@ def train(
         asked, real = found.draw(batch, rng)
         wanted, filled = tensors(pair, asked)
         slope_weight = 4 * steps.penalty if step % 4 == 1 else 0.0
-        judged = _judge(pair, critic, matrix[real], wanted, filled, slope_weight=slope_weight, draws=draws)
-        generator.zero_grad()
         fake = draw(pair, wanted, filled, draws=draws)
+        judged = _judge(pair, critic, matrix[real], fake.detach(), wanted, slope_weight=slope_weight)
+        generator.zero_grad()
         loss = generator_loss(pair, fake, wanted) + steps.moments * moments.distance(fake)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(pair.generator.parameters(), 5.0)
@@ -146,15 +146,12 @@ def _judge(
     pair: Networks,
     critic: torch.optim.Optimizer,
     real: Tensor,
+    fake: Tensor,
     wanted: Tensor,
-    filled: Tensor,
     *,
     slope_weight: float,
-    draws: torch.Generator,
 ) -> float:
     """Take one step of the critic and return its loss."""
-    with torch.no_grad():
-        fake = draw(pair, wanted, filled, draws=draws)
     critic.zero_grad()
     loss = critic_loss(pair.critic, fake, wanted, real=False).mean()
     real = real.requires_grad_(slope_weight > 0)

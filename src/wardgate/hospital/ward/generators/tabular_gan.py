@@ -58,7 +58,7 @@ class TabularGan:
     hidden: int = 128
     pack: int = 1
     steps: int = 1_500
-    batch: int = 500
+    batch: int = 300
     moments: float = 1.0
     early_stopping: bool = True
     name: str = "tabular-gan"
