@@ -22,7 +22,7 @@ STRENGTHS = (30.0, 100.0, 300.0, 1000.0, 3000.0, math.inf)
 """Rows that the centre counts for. With infinity nothing moves but intercept and scale."""
 
 LARGEST_LOSS = 10.0
-"""What one person adds to a sum of losses, at most: the loss of an event that was foretold with a risk of 1 in 22,000."""
+"""What one person adds to a sum of losses, at most: that of an event foretold with a risk of 1 in 22,000."""
 
 ROUNDS, TOLERANCE = 100, 1e-9
 
