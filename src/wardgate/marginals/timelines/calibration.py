@@ -7,6 +7,7 @@ released figures alone and costs no privacy.
 Reference: McFadden 1989, A method of simulated moments, doi:10.2307/1913621.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from wardgate.marginals.timelines.course import Course, draw
 from wardgate.marginals.timelines.transitions import (
+    WEIGHT,
     Parts,
     Ratios,
     contributions,
@@ -39,12 +41,33 @@ SPREADS = (0.02, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The released figures: of courses, of measurements, and of categories that stay."""
+class Told:
+    """Noisy sums of `transitions.contributions` over all persons.
 
-    courses: Ratios
-    measurements: Ratios
-    stays: Ratios
+    Attributes:
+        total: Figures, then weights, shape (2 x figures,).
+        sizes: Figures by name.
+        sigma: Of the noise in each entry.
+    """
+
+    total: Vector
+    sizes: Mapping[str, int]
+    sigma: float
+
+    def ratios(self, drawn: Vector | None = None) -> Ratios:
+        """Return the means that were released, `drawn` being the sums of as many persons of the model."""
+        expected = None if drawn is None else drawn[len(drawn) // 2 :] / WEIGHT
+        return ratios(self.total, self.sizes, sigma=self.sigma, expected=expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The released sums: of courses, of measurements, and of categories that stay; and of how many persons."""
+
+    courses: Told
+    measurements: Told
+    stays: Told
+    persons: float
 
 
 def calibrated(course: Course, wanted: Wanted, people: pl.DataFrame, rng: np.random.Generator) -> Course:
@@ -57,7 +80,7 @@ def calibrated(course: Course, wanted: Wanted, people: pl.DataFrame, rng: np.ran
     for turn in range(ROUNDS):
         lines = draw(course, people, np.random.default_rng(seed))
         if turn == 0:
-            course = replace(course, memory=np.maximum(0.7 * _between(lines), 1e-3))
+            course = replace(course, memory=np.maximum(_between(lines), 1e-3))
             continue
         course = _moved(course, wanted, lines, gain=0.9 if turn < ROUNDS // 2 else 0.6)
     return course
@@ -68,9 +91,12 @@ def sizes(parts: Parts) -> dict[str, int]:
     return {name: found.shape[1] for name, (found, _) in parts.items()}
 
 
-def told(parts: Parts) -> Ratios:
-    """Return the figures of drawn persons, summed as real ones are."""
-    return ratios(contributions(parts).sum(axis=0), sizes(parts), sigma=0.0)
+def _compared(wanted: Told, parts: Parts, persons: float) -> tuple[Ratios, Ratios]:
+    """Return the figures that were released, and those of drawn persons, summed as real ones are."""
+    found = contributions(parts)
+    total = found.sum(axis=0)
+    released = wanted.ratios(total * (persons / max(len(found), 1)))
+    return released, ratios(total, wanted.sizes, sigma=0.0)
 
 
 def _between(lines: Lines) -> Vector:
@@ -80,44 +106,39 @@ def _between(lines: Lines) -> Vector:
         if feature.type != "category":
             before, after = steps(lines, place)
             found.append(float(np.mean(lines.time[after] - lines.time[before])) if len(before) else 1.0)
-    return np.maximum(np.array(found), 1e-3)
+    return np.asarray(np.maximum(np.array(found), 1e-3))
 
 
 def _moved(course: Course, wanted: Wanted, lines: Lines, *, gain: float) -> Course:
-    now = told(courses(lines, course.scales))
-    seen = told(measurements(lines, course.cuts))
-    stay = told(stays(lines))
     tracks, features = course.spread.shape[1], course.rate.shape[1]
+    drawn, now = _compared(wanted.courses, courses(lines, course.scales), wanted.persons)
+    wished, seen = _compared(wanted.measurements, measurements(lines, course.cuts), wanted.persons)
+    kept, stay = _compared(wanted.stays, stays(lines), wanted.persons)
 
     def missing(target: Ratios, found: Ratios, name: str) -> Vector:
         """Return what the figures lack, less where noise hides them."""
-        worth = _worth(target, name)
-        return np.asarray(gain * worth * (target.mean[name] - found.mean[name]))
+        return np.asarray(gain * _worth(target.deviation[name]) * (target.mean[name] - found.mean[name]))
 
-    spread = wanted.courses.mean["spread"].reshape(2, tracks)
-    sure = np.isfinite(wanted.courses.deviation["spread"].reshape(2, tracks))
-    ratio = np.sqrt(np.clip(spread, 1e-4, None) / np.maximum(now.mean["spread"].reshape(2, tracks), 1e-4))
+    sure = np.isfinite(drawn.deviation["spread"].reshape(2, tracks))
+    ratio = np.sqrt(np.clip(drawn.mean["spread"], 1e-4, None) / np.maximum(now.mean["spread"], 1e-4)).reshape(2, tracks)
     between = _between(lines)
-    memory = course.memory * np.exp(STEP * missing(wanted.courses, now, "follow"))
+    memory = course.memory * np.exp(STEP * missing(drawn, now, "follow"))
     return replace(
         course,
         spread=np.clip(np.where(sure, course.spread * np.clip(ratio, 0.5, 2.0), course.spread), *SPREADS),
-        trend=np.clip(course.trend + missing(wanted.courses, now, "trend").reshape(2, tracks), -5, 5),
+        trend=np.clip(course.trend + missing(drawn, now, "trend").reshape(2, tracks), -5, 5),
         memory=np.clip(memory, 0.05 * between, 30 * between),
-        together=_correlation(course.together, missing(wanted.courses, now, "together")),
-        rate=np.clip(course.rate + missing(wanted.measurements, seen, "rate").reshape(-1, features), 0.001, 1.0),
-        again=np.clip(course.again + missing(wanted.measurements, seen, "again"), -HIGHEST, HIGHEST),
-        panel=_correlation(course.panel, missing(wanted.measurements, seen, "panel")),
-        stay=np.clip(course.stay + missing(wanted.stays, stay, "stay"), 0.0, 0.999),
+        together=_correlation(course.together, missing(drawn, now, "together")),
+        rate=np.clip(course.rate + missing(wished, seen, "rate").reshape(-1, features), 0.001, 1.0),
+        again=np.clip(course.again + missing(wished, seen, "again"), -HIGHEST, HIGHEST),
+        panel=_correlation(course.panel, missing(wished, seen, "panel")),
+        stay=np.clip(course.stay + missing(kept, stay, "stay"), 0.0, 0.999),
     )
 
 
-def _worth(target: Ratios, name: str) -> Vector:
+def _worth(deviation: Vector) -> Vector:
     """Return 1 for figures that noise leaves alone, 0 for those that it hides."""
-    deviation = target.deviation[name]
-    return np.where(np.isfinite(deviation), 1.0, 0.0) * np.clip(
-        1.5 - 5 * np.nan_to_num(deviation, posinf=1.0), 0.0, 1.0
-    )
+    return np.asarray(np.clip(1.5 - 5 * np.minimum(deviation, 1.0), 0.0, 1.0))
 
 
 def _correlation(before: Matrix, change: Vector) -> Matrix:

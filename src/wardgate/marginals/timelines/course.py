@@ -29,6 +29,9 @@ Flags = NDArray[np.bool_]
 SWEEPS = 60
 """Rounds in which gaps are exchanged until they add up to the person's time under observation."""
 
+ENOUGH = 0.01
+"""Of the time under observation: gaps that miss it by no more are left as they were drawn."""
+
 HOURS_A_YEAR = 8766.0
 
 
@@ -151,9 +154,11 @@ def times(course: Course, people: pl.DataFrame, rows: Indices, rng: np.random.Ge
         at = start[several] + (rng.random(len(several)) * count[several]).astype(np.int64)
         fresh = _drawn_gaps(course.edges, steps, group[several], rng)
         after = rest[several] - (fresh - found[at])
-        better = np.abs(after) < np.abs(rest[several])
+        better = (np.abs(after) < np.abs(rest[several])) & (np.abs(rest[several]) > ENOUGH * span[several])
         found[at[better]] = fresh[better]
         rest[several[better]] = after[better]
+    begin = np.clip(begin, 0, np.maximum(last - (span - rest), 0))
+    begin = np.minimum(begin, np.maximum(last - span, 0))
     found = _fitting(found, whose, count, span, rest, begin, last)
     time = np.repeat(begin, rows)
     later = np.ones(len(time), dtype=np.bool_)
@@ -217,6 +222,8 @@ def _measured(
     wish = np.where(ever[whose], wish / course.rate[course.cuts.crowds(rows)][whose], np.inf)
     wish[:, [feature.missing == "refused" for feature in course.shape.features]] = 0.0
     seen = wish < 1.0
+    last = [feature.name in course.order.ending for feature in course.shape.features]
+    seen[np.ix_(first + rows - 1, np.flatnonzero(last))] |= ever[:, last]
     least = np.minimum.reduceat(wish, first, axis=0)
     seen |= (wish == least[whose]) & np.isfinite(wish)
     return np.asarray(seen | ((wish == wish.min(axis=1, keepdims=True)) & np.isfinite(wish)))
@@ -240,7 +247,7 @@ def _chain(where: Matrix, stay: float, modes: Indices, whose: Indices, rng: np.r
     drawn = (steps[modes[whose]] < rng.random(len(whose))[:, None]).sum(axis=1)
     fresh = (rng.random(len(whose)) >= stay) | np.concatenate(([True], whose[1:] != whose[:-1]))
     source = np.maximum.accumulate(np.where(fresh, np.arange(len(whose)), 0))
-    return np.minimum(drawn, where.shape[1] - 1)[source].astype(np.float64)
+    return np.asarray(np.minimum(drawn, where.shape[1] - 1)[source], dtype=np.float64)
 
 
 def _places(column: pl.Series, feature: Feature) -> Indices:

@@ -48,7 +48,7 @@ class Ruler:
     def scores(self, table: pl.DataFrame) -> Matrix:
         """Return standard scores, NaN where missing, shape (persons, anchors + levels)."""
         outcome = table[LABEL].to_numpy().astype(np.int64)
-        return (_columns(table, self.anchors, self.levels) - self.mean[outcome]) / self.spread[outcome]
+        return np.asarray((_columns(table, self.anchors, self.levels) - self.mean[outcome]) / self.spread[outcome])
 
 
 def ruler(shape: Shape, drawn: pl.DataFrame) -> Ruler:

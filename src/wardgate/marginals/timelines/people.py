@@ -38,11 +38,11 @@ class Shape:
     window_hours: float
 
     def __post_init__(self) -> None:
+        if not 2 <= self.most_rows <= 10_000 or not 0 < self.window_hours <= 1e6:
+            raise Invalid("expected a cap of 2 to 10,000 rows a person and a window above 0 and up to 1,000,000 hours")
         names = [feature.name for feature in self.columns]
         if len(set(names)) != len(names):
             raise Invalid("a derived column (NAME.level, NAME.share, NAME.mode, rows, span) has the name of another")
-        if not 2 <= self.most_rows <= 10_000 or not 0 < self.window_hours <= 1e6:
-            raise Invalid("expected a cap of 2 to 10,000 rows a person and a window above 0 and up to 1,000,000 hours")
 
     @property
     def columns(self) -> tuple[Feature, ...]:

@@ -25,10 +25,10 @@ class Shares:
     """
 
     scales: float = 0.08
-    people: float = 0.70
+    people: float = 0.67
     levels: float = 0.04
     gaps: float = 0.06
-    courses: float = 0.07
+    courses: float = 0.10
     measurements: float = 0.03
     categories: float = 0.02
 

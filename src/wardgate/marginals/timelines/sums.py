@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wardgate.marginals.estimate import simplex, smoothed
 from wardgate.marginals.model import TreeModel
 from wardgate.marginals.sampling import sample
-from wardgate.marginals.timelines.calibration import Wanted, calibrated, sizes
+from wardgate.marginals.timelines.calibration import Told, Wanted, calibrated, sizes
 from wardgate.marginals.timelines.course import Course, Order
 from wardgate.marginals.timelines.levels import correlation, joined, ruler, together
 from wardgate.marginals.timelines.people import SPAN, VISITS, Shape
@@ -22,7 +22,6 @@ from wardgate.marginals.timelines.plan import TimelinePlan
 from wardgate.marginals.timelines.scale import Scale, histograms, numbers, scales
 from wardgate.marginals.timelines.transitions import (
     Parts,
-    Ratios,
     bands,
     bound,
     category_counts,
@@ -31,7 +30,6 @@ from wardgate.marginals.timelines.transitions import (
     gap_counts,
     gap_edges,
     measurements,
-    ratios,
     stays,
 )
 from wardgate.measures.lines import Lines
@@ -104,21 +102,22 @@ def fitted_course(
     gaps = _gaps((yield asked), len(cuts.pace) + 1, edges, sigma=asked.sigma)
     by = ruler(shape, drawn)
     related = np.eye(len(by.anchors))
-    known = ratios(np.zeros(0), dict.fromkeys(("spread", "trend", "follow", "together"), 0), sigma=0.0)
+    known = Told(total=np.zeros(0), sizes=dict.fromkeys(("spread", "trend", "follow", "together"), 0), sigma=0.0)
     if math.isfinite(plan.courses):
         pairs = yield from _figures(together(own, by), plan.levels)
-        related = correlation(by, pairs, drawn)
+        related = correlation(by, pairs.ratios(), drawn)
         drawn = joined(drawn, by, related, rng)
         known = yield from _figures(courses(lines, scales), plan.courses)
     seen = yield from _figures(measurements(lines, cuts), plan.measurements)
     where: tuple[Matrix, ...] = ()
-    stay = ratios(np.zeros(0), {"stay": 0}, sigma=0.0)
+    stay = Told(total=np.zeros(0), sizes={"stay": 0}, sigma=0.0)
     if math.isfinite(plan.categories):
         where, stay = yield from _categories(lines, shape, plan.categories)
     tracks = sum(feature.type != "category" for feature in shape.features)
     features, crowds = len(shape.features), len(cuts.visits) + 1
-    rate = seen.mean["rate"].reshape(crowds, features)
-    rate = np.where(np.isfinite(seen.deviation["rate"].reshape(crowds, features)), rate, FIRST_RATE)
+    plain = seen.ratios()
+    rate = plain.mean["rate"].reshape(crowds, features)
+    rate = np.where(np.isfinite(plain.deviation["rate"].reshape(crowds, features)), rate, FIRST_RATE)
     course = Course(
         shape=shape,
         by=by,
@@ -136,17 +135,18 @@ def fitted_course(
         rate=np.clip(rate, 0.001, 1.0),
         again=np.zeros(features),
         panel=np.eye(features),
-        stay=np.clip(stay.mean["stay"], 0.0, 0.99),
+        stay=np.clip(stay.ratios().mean["stay"], 0.0, 0.99),
         where=where,
     )
-    return calibrated(course, Wanted(courses=known, measurements=seen, stays=stay), drawn, rng)
+    wanted = Wanted(courses=known, measurements=seen, stays=stay, persons=float(tree.persons))
+    return calibrated(course, wanted, drawn, rng)
 
 
-def _figures(parts: Parts, noise_multiplier: float) -> Generator[Sums, Vector, Ratios]:
+def _figures(parts: Parts, noise_multiplier: float) -> Generator[Sums, Vector, Told]:
     """Ask for clipped figures of persons and their weights."""
     of = sizes(parts)
     asked = Sums(values=contributions(parts).sum(axis=0), l2=bound(sum(of.values())), noise_multiplier=noise_multiplier)
-    return ratios((yield asked), of, sigma=asked.sigma)
+    return Told(total=(yield asked), sizes=of, sigma=asked.sigma)
 
 
 def _gaps(noisy: Vector, groups: int, edges: NDArray[np.int64], *, sigma: float) -> Matrix:
@@ -165,7 +165,7 @@ def _shares(counts: Vector, sigma: float) -> Vector:
 
 def _categories(
     lines: Lines, shape: Shape, noise_multiplier: float
-) -> Generator[Sums, Vector, tuple[tuple[Matrix, ...], Ratios]]:
+) -> Generator[Sums, Vector, tuple[tuple[Matrix, ...], Told]]:
     """Ask where categories are and whether they stay: one release, both parts clipped to the same length."""
     counted, parts = category_counts(lines), stays(lines)
     columns = [feature for feature in shape.features if feature.type == "category"]
@@ -183,7 +183,7 @@ def _categories(
         table = noisy[start : start + size**2].reshape(size, size)
         start += size**2
         tables.append(np.stack([_row(row, place, asked.sigma) for place, row in enumerate(table)]))
-    return tuple(tables), ratios(noisy[start:], sizes(parts), sigma=asked.sigma)
+    return tuple(tables), Told(total=noisy[start:], sizes=sizes(parts), sigma=asked.sigma)
 
 
 def _row(noisy: Vector, mode: int, sigma: float) -> Vector:

@@ -27,7 +27,7 @@ WEIGHT = 0.2
 CLIP = 0.4
 """Length of a person's vector at most, for each square root of its figures. Ordinary persons are shorter."""
 
-FULL = 4
+FULL = 12
 """Transitions after which a person speaks with full weight."""
 
 LEAST = 3
@@ -177,7 +177,11 @@ class Ratios:
     deviation: Mapping[str, Vector]
 
 
-def ratios(total: Vector, sizes: Mapping[str, int], *, sigma: float) -> Ratios:
+UNSURE = 0.15
+"""How far the weight of drawn persons may lie from the real one, as a share of it."""
+
+
+def ratios(total: Vector, sizes: Mapping[str, int], *, sigma: float, expected: Vector | None = None) -> Ratios:
     """Return means from summed `contributions`: sums of figures over sums of weights.
 
     Where the weight drowns in the noise, the deviation is infinite and the mean 0.
@@ -186,17 +190,23 @@ def ratios(total: Vector, sizes: Mapping[str, int], *, sigma: float) -> Ratios:
         total: Shape (2 x figures,), noisy or not.
         sizes: Figures by name, in the order of the parts.
         sigma: Of the noise in each entry.
+        expected: Sums of weights as persons drawn from the model suggest them, to be weighed against the noisy ones.
     """
     half = len(total) // 2
-    weight = total[half:] / WEIGHT
-    known = weight > max(4 * sigma / WEIGHT, 1e-9)
-    mean = np.where(known, total[:half] / np.where(known, weight, 1.0), 0.0)
-    deviation = np.where(known, sigma / np.where(known, weight, 1.0), np.inf)
-    found, away, start = {}, {}, 0
+    weight, away = total[half:] / WEIGHT, np.full(half, sigma / WEIGHT)
+    if expected is not None:
+        other = UNSURE * np.maximum(expected, 0.0) + 1e-9
+        share = 1 / (1 + (away / other) ** 2)
+        weight, away = share * weight + (1 - share) * expected, away * np.sqrt(1 - share)
+    known = weight > np.maximum(4 * away, 1e-9)
+    safe = np.where(known, weight, 1.0)
+    mean = np.where(known, total[:half] / safe, 0.0)
+    deviation = np.where(known, np.sqrt(sigma**2 + (mean * away) ** 2) / safe, np.inf)
+    found, unsure, start = {}, {}, 0
     for name, size in sizes.items():
-        found[name], away[name] = mean[start : start + size], deviation[start : start + size]
+        found[name], unsure[name] = mean[start : start + size], deviation[start : start + size]
         start += size
-    return Ratios(mean=found, deviation=away)
+    return Ratios(mean=found, deviation=unsure)
 
 
 def gap_edges(grain_hours: float, window_hours: float, *, fine: int = 120, cells: int = 192) -> Indices:

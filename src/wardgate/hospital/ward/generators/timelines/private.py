@@ -255,4 +255,6 @@ class FittedPrivateTimelines:
 
         if persons < 0:
             raise Invalid(f"expected a number of persons from 0 up, found {persons}")
+        if persons == 0:
+            return drawn(1).clear()
         return kept_rules(drawn, persons, self.dictionary, changing=self.course.shape.features, rng=rng)
