@@ -144,12 +144,12 @@ def _cells(column: Column, series: pl.Series) -> Codes:
     if column.kind == "nominal" and column.values and isinstance(column.values[0], str):
         try:
             text = series.cast(pl.String).cast(pl.Enum(list(column.values)))
-        except pl.exceptions.InvalidOperationError:
+        except pl.exceptions.PolarsError:
             text = None
         if text is None:
             raise Invalid(f"column '{column.name}' holds a category that the study does not name")
         return text.to_physical().cast(pl.Int32).fill_null(-1).to_numpy()
-    numbers = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    numbers = _numbers(series)
     gone = np.isnan(numbers)
     if column.kind == "nominal":
         if not bool(np.isin(numbers[~gone], (0.0, 1.0)).all()):
@@ -160,6 +160,18 @@ def _cells(column: Column, series: pl.Series) -> Codes:
     edges = np.asarray(column.edges)
     cells = np.searchsorted(edges, np.where(gone, edges[0], numbers), side="right") - 1
     return np.where(gone, -1, np.clip(cells, 0, column.present - 1)).astype(np.int32)
+
+
+def _numbers(series: pl.Series) -> NDArray[np.float64]:
+    """Return a column as numbers, missing as NaN; a message never quotes what could not be read."""
+    try:
+        return series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    except pl.exceptions.PolarsError:
+        pass
+    raise Invalid(
+        f"column '{series.name}' holds {series.dtype.base_type()}, and the dictionary says it holds numbers; free text "
+        "has no place in a table for synthesis, and groups of it belong into the dictionary as a category"
+    )
 
 
 def decode(column: Column, cells: Codes, *, rng: np.random.Generator, low: float, high: float) -> pl.Series:

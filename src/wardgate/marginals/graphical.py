@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from wardgate.marginals.drawing import systematic
 from wardgate.measures.consistent import margin, spread
 from wardgate.records.errors import Invalid
 
@@ -259,26 +260,52 @@ def _persons(tables: Sequence[Noisy]) -> float:
     return max(1.0, float(np.average(totals, weights=precision)))
 
 
-def draw(graph: Graph, rows: int, *, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
-    """Draw the cells of rows, clique by clique; each cell gets its expected number of rows, rounded at random."""
+def draw(
+    graph: Graph, rows: int, *, rng: np.random.Generator, evidence: Mapping[str, Table] | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """Draw the cells of rows, clique by clique; each cell gets its expected number of rows, rounded at random.
+
+    Args:
+        evidence: For some columns how likely each cell meets a condition; rows are drawn from those who meet all.
+
+    Raises:
+        Invalid: nobody in the model meets the conditions.
+    """
+    parts = _conditioned(graph, evidence) if evidence else graph.cliques
     found: dict[str, NDArray[np.int64]] = {}
-    for clique, parent, part in zip(graph.tree.cliques, graph.tree.parents, graph.cliques, strict=True):
+    for clique, parent, part in zip(graph.tree.cliques, graph.tree.parents, parts, strict=True):
         shared = [column for column in clique if parent >= 0 and column in found]
         fresh = [column for column in clique if column not in shared]
         turned = np.transpose(part, [clique.index(column) for column in (*shared, *fresh)])
         above = [graph.tree.sizes[column] for column in shared]
-        lines = turned.reshape(prod(above), -1)
         place = np.zeros(rows, dtype=np.int64)
         for column, size in zip(shared, above, strict=True):
             place = place * size + found[column]
-        drawn = np.zeros(rows, dtype=np.int64)
-        for at in np.unique(place):
-            here = np.flatnonzero(place == at)
-            steps = np.cumsum(lines[at])
-            steps = steps / steps[-1] if steps[-1] > 0 else np.arange(1, len(steps) + 1) / len(steps)
-            point = (rng.permutation(len(here)) + rng.random()) / len(here)
-            drawn[here] = np.minimum(np.searchsorted(steps, point, side="right"), len(steps) - 1)
+        drawn = systematic(turned.reshape(prod(above), -1), place, rng=rng)
         for column in reversed(fresh):
             size = graph.tree.sizes[column]
             found[column], drawn = drawn % size, drawn // size
     return found
+
+
+def _conditioned(graph: Graph, evidence: Mapping[str, Table]) -> tuple[Table, ...]:
+    """Return tables from which cliques are drawn in order, each given what it shares with those before it."""
+    tree, left, parts = graph.tree, dict(evidence), []
+    above = [
+        [column for column in clique if parent >= 0 and column in tree.cliques[parent]]
+        for clique, parent in zip(tree.cliques, tree.parents, strict=True)
+    ]
+    for clique, shared, part in zip(tree.cliques, above, graph.cliques, strict=True):
+        under = spread(margin(part, clique, shared), clique, shared)
+        given = np.divide(part, under, out=np.zeros_like(part), where=under > 0)
+        for column in clique:
+            if column in left:
+                given = given * spread(left.pop(column), clique, [column])
+        parts.append(given)
+    for place in reversed(range(1, len(parts))):
+        message = margin(parts[place], tree.cliques[place], above[place])
+        parent = tree.parents[place]
+        parts[parent] = parts[parent] * spread(message, tree.cliques[parent], above[place])
+    if not parts[0].sum() > 0:
+        raise Invalid("nobody in the model meets these conditions")
+    return tuple(parts)

@@ -99,18 +99,22 @@ def person_count(first: Noisy) -> float:
 
 def cell_counts(domain: Domain, first: Noisy) -> tuple[Table, ...]:
     """Return the estimated persons in each cell of each feature; numbers are smoothed along their range."""
-    persons, found = person_count(first), []
-    for position, column in enumerate(domain.columns[:-1]):
-        cells, variance = _cells(domain, first, position, persons)
-        if column.kind != "nominal":
-            smooth, spread = posterior(cells[: column.present], variance=variance)
-            run = standing_out(smooth, variance=spread)
-            cells[: column.present] = 0.0
-            cells[run] = smooth[run]
-            seen = np.append(np.arange(run.start, run.stop), np.arange(column.present, column.size))
-            cells[seen] = simplex(cells[seen], persons)
-        found.append(simplex(cells, persons))
-    return tuple(found)
+    persons = person_count(first)
+    return tuple(column_counts(domain, first, position, persons) for position in range(domain.features))
+
+
+def column_counts(domain: Domain, first: Noisy, position: int, persons: float) -> Table:
+    """Return the estimated persons in each cell of one column, from a round that asked for it alone."""
+    column = domain.columns[position]
+    cells, variance = _cells(domain, first, position, persons)
+    if column.kind != "nominal":
+        smooth, spread = posterior(cells[: column.present], variance=variance)
+        run = standing_out(smooth, variance=spread)
+        cells[: column.present] = 0.0
+        cells[run] = smooth[run]
+        seen = np.append(np.arange(run.start, run.stop), np.arange(column.present, column.size))
+        cells[seen] = simplex(cells[seen], persons)
+    return simplex(cells, persons)
 
 
 def _cells(domain: Domain, first: Noisy, column: int, persons: float) -> tuple[Table, float]:

@@ -34,20 +34,25 @@ def dependence(codes: Codes, links: Links, groups: Groups, *, sigma: float) -> S
     starts = np.concatenate([[0], np.cumsum(sizes)])
     margin = np.concatenate(tables)
     foretold = (margin / np.maximum(links.label, 1.0)) @ margin.T
-    off = np.abs(_together(codes, groups, starts) - foretold)
+    off = np.abs(together(codes, groups[: len(tables)]) - foretold)
     distance = np.add.reduceat(np.add.reduceat(off, starts[:-1], axis=0), starts[:-1], axis=1)
     cells = np.outer(sizes, sizes).astype(np.float64)
     cells[cells == 4] = 1.0  # two groups each: a single number is measured, see `links.query_pair`
     return np.asarray(distance - np.sqrt(2 / np.pi) * sigma * cells)
 
 
-def _together(codes: Codes, groups: Groups, starts: NDArray[np.int64], block: int = 1 << 17) -> Scores:
-    """Return how often two groups fall together; single precision counts exactly within a block."""
+def together(codes: Codes, groups: Groups, block: int = 1 << 17) -> Scores:
+    """Return how often any two groups fall together, shape (groups of all columns, groups of all columns).
+
+    The label's groups count where `groups` goes as far. Single precision counts exactly within a block.
+    """
+    columns = min(len(groups), codes.shape[1])
+    starts = np.concatenate([[0], np.cumsum([max(group) + 1 for group in groups[:columns]])])
     total = np.zeros((starts[-1], starts[-1]))
     for begin in range(0, len(codes), block):
         rows = codes[begin : begin + block]
         hot = np.zeros((len(rows), starts[-1]), dtype=np.float32)
-        for column in range(len(starts) - 1):
+        for column in range(columns):
             hot[np.arange(len(rows)), starts[column] + np.asarray(groups[column])[rows[:, column]]] = 1.0
         total += hot.T @ hot
     return total

@@ -65,7 +65,10 @@ class MarginalTree:
 
     def _domain(self, dictionary: Dictionary) -> Domain:
         if dictionary.label is None:
-            raise Invalid("marginal-tree hangs every column on the outcome, and this dictionary names none; name one")
+            raise Invalid(
+                "marginal-tree hangs every column on the outcome, and this dictionary names none; name one, or use "
+                "adaptive-marginals, which needs none"
+            )
         return domain_of(dictionary.features, cells=self.cells)
 
     def _plan(self, domain: Domain, *, epsilon: float, delta: float) -> Plan:
