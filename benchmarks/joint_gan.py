@@ -158,8 +158,8 @@ def over_wards(epsilon: float, settings: GanSettings) -> Iterator[Figure]:
         name=f"{name}: bytes moved, both ways, each site",
         value=round(found.bytes_moved / len(SITES) / 2**20, 2),
         unit="MiB",
-        reason=f"two sums of marginals and {WARD_ROUNDS} of the critic: weights to the ward, masked gradients and signed"
-        f" records back; the default is {GanSettings().rounds}",
+        reason=f"two sums of marginals and {WARD_ROUNDS} of the critic: weights to the ward, masked gradients and"
+        f" signed records back; the default is {GanSettings().rounds}",
     )
     yield Figure(
         name=f"{name}: epsilon of the claim",

@@ -33,7 +33,7 @@ from wardgate.marginals.plan import Plan
 from wardgate.marginals.sampling import Where
 from wardgate.marginals.workload import Workload
 from wardgate.measures.perceptron import Adam
-from wardgate.privacy.accountant import dp_claim, noise_multiplier_for
+from wardgate.privacy.accountant import dp_claim, epsilon_of, noise_multiplier_for
 from wardgate.records.claim import Claim, GaussianEvent
 from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable, Unsupported
 from wardgate.records.study import Study
@@ -145,7 +145,7 @@ class Noise:
         )
 
 
-def noise_of(domain: Domain, *, settings: GanSettings, epsilon: float, delta: float) -> Noise:
+def split_noise(domain: Domain, *, settings: GanSettings, epsilon: float, delta: float) -> Noise:
     """Split one epsilon over all sums; Gaussian sums compose as the sum of their inverse variances.
 
     Raises:
@@ -163,7 +163,7 @@ def noise_of(domain: Domain, *, settings: GanSettings, epsilon: float, delta: fl
 
 
 @dataclass(slots=True, kw_only=True)
-class _Told:
+class _Asking:
     """Who answers, and what was moved so far."""
 
     study: Study
@@ -210,15 +210,17 @@ def joint_gan(
     settings = settings or GanSettings()
     epsilon = study.budget.joint_corpus if epsilon is None else epsilon
     delta = study.budget.delta if delta is None else delta
-    if epsilon > study.budget.epsilon_total:
-        raise Invalid(
-            f"epsilon {epsilon:g} is more than the {study.budget.epsilon_total:g} that the study grants in all;"
-            " hospitals would stop answering on the way"
-        )
     if study.joint_site is not None:
         raise Unsupported("the joint GAN does not keep hospitals apart; use the joint corpus of marginals for that")
     domain = domain_of(study.features)
-    noise = noise_of(domain, settings=settings, epsilon=epsilon, delta=delta)
+    noise = split_noise(domain, settings=settings, epsilon=epsilon, delta=delta)
+    cost = epsilon_of(gaussian=noise.events(settings.rounds), delta=study.budget.delta)
+    granted = study.budget.epsilon_total
+    if cost > granted:
+        raise Invalid(
+            f"these sums cost epsilon {cost:g} at the study's delta, more than the {granted:g} that the study grants in"
+            " all; hospitals would stop answering on the way"
+        )
     claim = dp_claim(
         gaussian=noise.events(settings.rounds),
         delta=delta,
@@ -226,23 +228,23 @@ def joint_gan(
         excludes=("ranges and categories, which the study fixes in public", "which sites take part", "settings"),
         noise_source="unsafe-test" if test_noise else "system",
     )
-    told = _Told(study=study, sites=sites)
-    links = yield from _links(told, domain, noise, epsilon=epsilon, delta=delta)
+    asking = _Asking(study=study, sites=sites)
+    links = yield from _links(asking, domain, noise, epsilon=epsilon, delta=delta)
     generator = Generator.of(
         domain, links, rules=study.rules, hidden=settings.generator_hidden, noise=settings.generator_noise, rng=rng
     )
-    generator, reason = yield from _contest(told, generator, noise.critic, settings, rng=rng)
+    generator, reason = yield from _contest(asking, generator, noise.critic, settings, rng=rng)
     return JointGan(
         generator=generator,
         claim=claim,
-        rounds=told.rounds,
-        bytes_moved=told.bytes_moved,
-        sites=tuple(sorted(told.summed)),
+        rounds=asking.rounds,
+        bytes_moved=asking.bytes_moved,
+        sites=tuple(sorted(asking.summed)),
         reason=reason,
     )
 
 
-def _links(told: _Told, domain: Domain, noise: Noise, *, epsilon: float, delta: float) -> Steps[Ask, Told, Links]:
+def _links(asking: _Asking, domain: Domain, noise: Noise, *, epsilon: float, delta: float) -> Steps[Ask, Told, Links]:
     """Ask for each column alone and beside the label.
 
     Raises:
@@ -262,7 +264,7 @@ def _links(told: _Told, domain: Domain, noise: Noise, *, epsilon: float, delta: 
 
     def counted(workload: Workload, what: str, noise_multiplier: float) -> Steps[Ask, Told, Noisy]:
         asked = Marginals(workload=workload.to_parameters())
-        heard = yield from told.ask(asked, what=f"joint GAN: {what}", noise_multiplier=noise_multiplier)
+        heard = yield from asking.ask(asked, what=f"joint GAN: {what}", noise_multiplier=noise_multiplier)
         # Hospitals that stayed may have brought more noise than was promised, or a test none at all.
         sigma = heard.noise or noise_multiplier * workload.l2
         return Noisy(workload=workload, values=heard.sum(), sigma=sigma)
@@ -279,7 +281,7 @@ def _links(told: _Told, domain: Domain, noise: Noise, *, epsilon: float, delta: 
 
 
 def _contest(
-    told: _Told, generator: Generator, noise_multiplier: float, settings: GanSettings, *, rng: np.random.Generator
+    asking: _Asking, generator: Generator, noise_multiplier: float, settings: GanSettings, *, rng: np.random.Generator
 ) -> Steps[Ask, Told, tuple[Generator, str]]:
     """Let critic and generator learn from each other; returns the mean generator, and why it ended early if it did."""
     asked = Critic(groups=generator.groups, hidden=settings.hidden, weights=np.zeros(0), longest=settings.longest)
@@ -291,7 +293,7 @@ def _contest(
         asked = replace(asked, weights=weights)
         try:
             what = f"joint GAN: round {number + 1} of {settings.rounds}"
-            heard = yield from told.ask(asked, what=what, noise_multiplier=noise_multiplier)
+            heard = yield from asking.ask(asked, what=what, noise_multiplier=noise_multiplier)
         except CheckFailed as failed:
             reason = f"ended after {number} of {settings.rounds} rounds: {failed}"
             break
