@@ -99,6 +99,30 @@ def _compared(wanted: Told, parts: Parts, persons: float) -> tuple[Ratios, Ratio
     return released, ratios(total, wanted.sizes, sigma=0.0)
 
 
+def _eased(found: Ratios, tracks: int) -> Ratios:
+    """Pull what the label changes in spread and drift towards nothing, as far as noise alone would explain it.
+
+    A difference that only noise made would be learnt as a sign of the outcome by whoever trains on the corpus. How
+    large differences are is estimated over all tracks (Efron and Morris 1973, doi:10.1080/01621459.1973.10481350).
+    """
+    mean, deviation = dict(found.mean), dict(found.deviation)
+    for name in ("spread", "trend"):
+        value, away = mean[name].reshape(2, tracks), deviation[name].reshape(2, tracks)
+        unit = np.maximum(np.abs(value).mean(axis=0), 1e-6) if name == "spread" else np.ones(tracks)
+        weight = np.where(np.isfinite(away), 1 / np.maximum(away, 1e-9) ** 2, 0.0)
+        both = (weight > 0).all(axis=0)
+        share = weight / np.maximum(weight.sum(axis=0), 1e-300)
+        pooled = (share * value).sum(axis=0)
+        apart, noise = (value[1] - value[0]) / unit, (np.where(both, away, 0.0) ** 2).sum(axis=0) / unit**2
+        true = max(0.0, float(np.mean((apart**2 - noise)[both]))) if both.any() else 0.0
+        kept = np.where(both, apart * unit * true / np.maximum(true + noise, 1e-300), 0.0)
+        mean[name] = np.concatenate((pooled - share[1] * kept, pooled + share[0] * kept))
+        known = weight.sum(axis=0) > 0
+        joint = np.where(known, 1 / np.sqrt(np.where(known, weight.sum(axis=0), 1.0)), np.inf)
+        deviation[name] = np.concatenate((joint, joint))
+    return Ratios(mean=mean, deviation=deviation)
+
+
 def _between(lines: Lines) -> Vector:
     """Return the mean hours between two measurements of each track."""
     found = []
@@ -113,6 +137,7 @@ def _moved(course: Course, wanted: Wanted, lines: Lines, *, gain: float) -> Cour
     tracks, features = course.spread.shape[1], course.rate.shape[1]
     drawn, now = _compared(wanted.courses, courses(lines, course.scales), wanted.persons)
     wished, seen = _compared(wanted.measurements, measurements(lines, course.cuts), wanted.persons)
+    drawn = _eased(drawn, tracks)
     kept, stay = _compared(wanted.stays, stays(lines), wanted.persons)
 
     def missing(target: Ratios, found: Ratios, name: str) -> Vector:
