@@ -38,7 +38,7 @@ def people(make_persons):
 
 @pytest.fixture(scope="module")
 def trained(people, study):
-    return fit(people, study.dictionary, steps=300, hidden=64, batch=200)
+    return fit(people, study.dictionary, steps=250, hidden=48, batch=150)
 
 
 def rows_of(fitted, rows=400, seed=0, **where):
@@ -166,6 +166,12 @@ def test_more_columns_than_persons_are_fitted():
     assert corpus.shape == (50, 151)
 
 
+@pytest.mark.parametrize("wrong", [{"modes": 0}, {"pack": 0}, {"batch": 1}, {"moments": -1.0}, {"min_persons": 0}])
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(Invalid, match="at least"):
+        TabularGan(**wrong)
+
+
 @pytest.mark.parametrize("persons", [0, 20])
 def test_few_persons_are_sent_to_the_joint_corpus(people, study, persons):
     with pytest.raises(Refused, match="joint corpus"):
@@ -216,8 +222,8 @@ def test_only_tuning_persons_judge_when_to_stop(people, study, make_persons, mon
         )[1],
     )
     tuning = make_persons(300, seed=77)
-    settings = {"steps": 200, "early_stopping": True}
-    assert fit(people, study.dictionary, tuning=tuning, **settings).steps <= 200
+    settings = {"steps": 100, "early_stopping": True}
+    assert fit(people, study.dictionary, tuning=tuning, **settings).steps <= 100
     fit(people, study.dictionary, **settings)
     assert seen[0].equals(tuning, null_equal=True)
     assert seen[1].height == round(0.1 * people.height)

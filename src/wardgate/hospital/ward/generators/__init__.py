@@ -9,9 +9,14 @@ import numpy as np
 import polars as pl
 
 from wardgate.entropy import Entropy
+from wardgate.hospital.ward.generators.adaptive_marginals import AdaptiveMarginals
+from wardgate.hospital.ward.generators.autoregressive import Autoregressive
 from wardgate.hospital.ward.generators.marginal_tree import MarginalTree
+from wardgate.hospital.ward.generators.private_gan import PrivateGan
 from wardgate.hospital.ward.generators.recommendation import recommendation
 from wardgate.hospital.ward.generators.sequential_cart import SequentialCart
+from wardgate.hospital.ward.generators.spanning_tree import SpanningTree
+from wardgate.hospital.ward.generators.tabular_gan import TabularGan
 from wardgate.marginals.sampling import Where
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
@@ -88,24 +93,56 @@ class Generator(Protocol):
         ...
 
 
-GENERATORS: Mapping[str, Generator] = MappingProxyType({one.name: one for one in (MarginalTree(), SequentialCart())})
+GENERATORS: Mapping[str, Generator] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            MarginalTree(),
+            AdaptiveMarginals(),
+            SpanningTree(),
+            SequentialCart(),
+            Autoregressive(),
+            TabularGan(),
+            PrivateGan(),
+        )
+    }
+)
 
 
-def choose(name: str, settings: Mapping[str, Any] | None = None) -> Generator:
+def choose(name: str, settings: Mapping[str, Any] | None = None, *, among: Mapping[str, Any] = GENERATORS) -> Generator:
     """Return a generator by its name in the study, with some of its public settings changed.
 
+    Args:
+        among: Generators of tables; or those of timelines, which are called alike.
+
     Raises:
-        Invalid: there is no such generator or setting.
+        Invalid: there is no such generator or setting, or a setting has another type.
     """
-    if name not in GENERATORS:
-        raise Invalid(f"there is no generator '{name}'; expected one of {', '.join(sorted(GENERATORS))}")
-    found: Any = GENERATORS[name]
+    if name not in among:
+        raise Invalid(f"there is no generator '{name}'; expected one of {', '.join(sorted(among))}")
+    found: Any = among[name]
     known = [one.name for one in fields(found) if one.init and one.name != "name"]
     for setting in settings or {}:
         if setting not in known:
             raise Invalid(f"generator '{name}' has no setting '{setting}'; it has {', '.join(known) or 'none'}")
-    changed: Generator = replace(found, **settings or {})
+    try:
+        changed: Generator = replace(found, **settings or {})
+    except TypeError as error:
+        raise Invalid(f"a setting of '{name}' has another type than expected") from error
     return changed
 
 
-__all__ = ["GENERATORS", "Fitted", "Generator", "MarginalTree", "SequentialCart", "choose", "recommendation"]
+__all__ = [
+    "GENERATORS",
+    "AdaptiveMarginals",
+    "Autoregressive",
+    "Fitted",
+    "Generator",
+    "MarginalTree",
+    "PrivateGan",
+    "SequentialCart",
+    "SpanningTree",
+    "TabularGan",
+    "choose",
+    "recommendation",
+]

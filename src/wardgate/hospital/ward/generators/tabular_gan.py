@@ -63,6 +63,12 @@ class TabularGan:
     early_stopping: bool = True
     name: str = "tabular-gan"
 
+    def __post_init__(self) -> None:
+        least = {"modes": 1, "persons_per_mode": 1, "min_persons": 1, "hidden": 1, "pack": 1, "steps": 1, "moments": 0}
+        for name, value in (*least.items(), ("batch", 2 * self.pack)):
+            if not getattr(self, name) >= value:
+                raise Invalid(f"expected {name} of at least {value}, found {getattr(self, name)}")
+
     def promise(
         self,
         dictionary: Dictionary,
