@@ -210,7 +210,9 @@ def figures() -> list[Figure]:
                     "standard deviation over seeds": round(float(np.std(closed, ddof=1)), 4),
                     **{f"AUROC, {name}": value for name, value in areas.items()},
                 },
-                reason="" if met or not goal else "the noise of epsilon 1 over 1,000 cases",
+                reason=""
+                if met or not goal
+                else "at epsilon 8 it closes about nine tenths: the rest is half noise, half what a forest of pairs leaves out",
             )
         )
     return found

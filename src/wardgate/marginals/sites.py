@@ -31,7 +31,7 @@ from wardgate.marginals.growth import PAIR_BINS, PAIR_FLOOR, differences, histog
 from wardgate.marginals.levels import grouped, side_of
 from wardgate.marginals.links import Links, Noisy, coarse_groups, links_of, person_count
 from wardgate.marginals.model import TreeModel, fit
-from wardgate.marginals.plan import Plan, plan
+from wardgate.marginals.plan import Plan, Weights, plan
 from wardgate.marginals.site_effects import Counted, bins_of, site_cases, site_sizes, tilted
 from wardgate.marginals.site_model import SITE, SiteModel
 from wardgate.marginals.structure import summed_edges
@@ -43,6 +43,9 @@ from wardgate.records.feature import ClinicalRule, Feature
 
 SHARE = 0.15
 """Share of the whole budget for how hospitals differ."""
+
+WEIGHTS = Weights(pair=0.2)
+"""Less for pairs of features than one hospital spends: sums over many have more persons, and the label matters most."""
 
 SITE_BINS = (2, 6)
 SITE_FLOOR = 60.0
@@ -99,7 +102,7 @@ def plan_summed(domain: Domain, *, epsilon: float, delta: float, by_site: bool, 
     """
     if not 0 < share < 1:
         raise Invalid(f"expected a share in (0, 1), found {share}")
-    rounds = plan(domain, epsilon=epsilon, delta=delta, structure="summed")
+    rounds = plan(domain, epsilon=epsilon, delta=delta, structure="summed", weights=WEIGHTS)
     if not by_site:
         return SummedPlan(rounds=rounds)
     wider = 1 / math.sqrt(1 - share)
