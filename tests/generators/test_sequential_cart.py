@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from wardgate.entropy import UnsafeEntropy
-from wardgate.hospital.ward.generators import GENERATORS, SequentialCart, choose, recommendation
+from wardgate.hospital.ward.generators import GENERATORS, SequentialCart, choose
 from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule
@@ -83,12 +83,3 @@ def test_generators_go_by_name_and_unknown_names_are_refused():
     for name, settings in (("gan", {}), ("marginal-tree", {"min_leaf": 1}), ("sequential-cart", {"min_leaf": 0})):
         with pytest.raises(Invalid):
             choose(name, settings)
-
-
-def test_the_recommendation_warns_where_a_demand_is_hopeless():
-    assert "Hopeless" in recommendation(400, 1.0)
-    assert "joint corpus" in recommendation(1_000, 1.0)
-    assert recommendation(20_000, 1.0).startswith("Good")
-    for persons, epsilon in ((0, 1.0), (100, 0.0), (100, float("inf"))):
-        with pytest.raises(Invalid):
-            recommendation(persons, epsilon)

@@ -72,4 +72,4 @@ def _advice(persons: int, study: Study) -> str:
     training = at_least(band(int(persons * study.splits.train)))
     if training == 0:
         return "Too few persons for any corpus. Take part in sums."
-    return recommendation(training, study.budget.corpus)
+    return recommendation(training, study.budget.corpus, dictionary=study.dictionary).words

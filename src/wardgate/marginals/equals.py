@@ -100,7 +100,7 @@ def closest_tables(
     first = yield from _asked(Question(name="alone", workload=histograms(domain), noise_multiplier=plan.alone))
     label = domain.features if domain.labelled else -1
     sigma = plan.links * math.sqrt(domain.features) if math.isfinite(plan.links) else plan.table
-    known = alone(domain, first, sigma=sigma)
+    known = alone(domain, first, sigma=sigma if math.isfinite(sigma) else plan.alone)
     if label >= 0 and float(known.tables[label].values.min()) < 2 * sigma:
         raise Refused(
             "one class of the label has no more persons than the noise of this budget; a corpus would teach nothing "

@@ -91,7 +91,7 @@ def alone(domain: Domain, first: Noisy, *, sigma: float) -> Alone:
     for position, column in enumerate(domain.columns):
         cells = column_counts(domain, first, position, persons)
         most = column.size if column.kind == "nominal" else bins
-        group = grouped(column, cells, most, floor=2 * sigma)
+        group = grouped(column, cells, most, floor=2 * max(sigma, first.sigma))
         member = np.zeros((max(group) + 1, column.size))
         member[np.asarray(group), np.arange(column.size)] = 1.0
         held = member @ cells
