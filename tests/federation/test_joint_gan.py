@@ -142,6 +142,17 @@ def test_the_contest_draws_rows_says_what_it_cost_and_leaves_a_transcript_that_h
     assert audit(tmp_path / "out").findings == ()
 
 
+def test_a_round_is_the_sum_of_all_persons_gradients_and_the_promised_noise(opened: Callable[..., Any]) -> None:
+    with opened() as (federation, _):
+        asked = critic_of(federation)
+        ask = sum_ask(asked, what="a round", study=federation.study, sites=federation.sites, noise_multiplier=20.0)
+        told = federation.ask(ask)
+        plain = sum(ANSWERS["critic"].answer(asked, bench=one, split="train").vector for one in benches(federation))
+    assert told.noise >= 20.0
+    assert len(plain) > 390
+    assert 0.8 < float(np.std(told.sum() - plain)) / told.noise < 1.2, "six deviations of the noise of 395 numbers"
+
+
 class Vanishing:
     """A road that breaks at the critic's round of a given number and stays broken."""
 
