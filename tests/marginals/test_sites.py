@@ -136,6 +136,29 @@ def test_all_rounds_together_cost_at_most_what_was_asked(study: Any, epsilon: fl
     assert len(plan.gaussian) == 4 + by_site
 
 
+@pytest.mark.parametrize(("noise", "told"), [(0.0, True), (1.0, False)])
+def test_who_knows_everybody_else_in_a_tiny_hospital_cannot_tell_whether_the_last_was_there(
+    study: Any, tables: dict[str, pl.DataFrame], noise: float, told: bool
+) -> None:
+    """The best test there is, over all rounds at epsilon 1: with the noise off it tells every time."""
+    rounds, person = [], whole({"isle": tables["isle"]})[7:8]
+
+    def counts(asked: Asked) -> np.ndarray[Any, Any]:
+        rounds.append((count(asked.workload, person), asked.sigma))
+        return central(tables)(asked)
+
+    grown(study, counts, epsilon=1.0)
+    rng, tries = np.random.default_rng(8), 4_000
+    apart = np.sqrt(sum(float((moved**2).sum()) / sigma**2 for moved, sigma in rounds))
+    without = noise * rng.normal(size=tries)
+    there = apart + noise * rng.normal(size=tries)
+    limit = np.quantile(without, 0.9)
+    caught = float((there > limit).mean())
+    assert (caught == 1.0) == told
+    if not told:
+        assert caught < np.exp(1.0) * 0.1 + 1e-6, "what epsilon 1 allows at one false alarm in ten"
+
+
 def test_differences_between_hospitals_survive(tables: dict[str, pl.DataFrame], model: SiteModel) -> None:
     """Without the site every hospital would be the mean of all."""
     real, drawn = whole(tables), sample_sites(model, 12_000, rng=np.random.default_rng(1))
