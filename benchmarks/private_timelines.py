@@ -29,8 +29,8 @@ from wardgate.entropy import SystemEntropy
 from wardgate.hospital.ward.gate.battery.suite import starter
 from wardgate.hospital.ward.gate.battery.timelines import measures
 from wardgate.hospital.ward.generators.timelines.private import PrivateTimelines
+from wardgate.marginals.timelines.counts import Bands, gap_counts, gap_edges
 from wardgate.marginals.timelines.people import Shape, bounded
-from wardgate.marginals.timelines.transitions import Bands, gap_counts, gap_edges
 from wardgate.measures.attacks.persons import per_person, typed
 from wardgate.measures.discrimination import auroc
 from wardgate.measures.encoding import labels

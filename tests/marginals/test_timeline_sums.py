@@ -7,21 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardgate.entropy import UnsafeEntropy
+from wardgate.marginals.timelines.counts import Bands, category_counts, gap_counts, gap_edges
 from wardgate.marginals.timelines.levels import Ruler, ruler, together
 from wardgate.marginals.timelines.people import SHARES, Shape, bounded, people
 from wardgate.marginals.timelines.scale import Scale, columns, histograms, numbers
-from wardgate.marginals.timelines.transitions import (
-    Bands,
-    bound,
-    category_counts,
-    contributions,
-    courses,
-    gap_counts,
-    gap_edges,
-    measurements,
-    ratios,
-    stays,
-)
+from wardgate.marginals.timelines.transitions import bound, contributions, courses, measurements, ratios, stays
 from wardgate.measures.lines import Lines
 from wardgate.privacy.noise import gaussian_release
 from wardgate.records.feature import Feature

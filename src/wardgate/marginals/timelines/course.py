@@ -13,10 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from wardgate.marginals.timelines.counts import Bands
 from wardgate.marginals.timelines.levels import Ruler
 from wardgate.marginals.timelines.people import FIRST, SHARES, SPAN, VISITS, Shape, means, middle
 from wardgate.marginals.timelines.scale import Scale, numbers
-from wardgate.marginals.timelines.transitions import Bands
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.lines import Lines
 from wardgate.records.feature import Feature

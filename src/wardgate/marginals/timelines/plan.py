@@ -24,8 +24,8 @@ class Shares:
         categories: Where changing categories stay.
     """
 
-    scales: float = 0.08
-    people: float = 0.67
+    scales: float = 0.12
+    people: float = 0.63
     levels: float = 0.04
     gaps: float = 0.06
     courses: float = 0.10

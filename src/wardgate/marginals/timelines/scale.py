@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from wardgate.marginals.domain import MAX_CELLS, Column, domain_of
-from wardgate.marginals.estimate import simplex, smoothed
+from wardgate.marginals.estimate import posterior, simplex, standing_out
 from wardgate.measures.lines import Lines
 from wardgate.records.feature import Feature
 
@@ -89,8 +89,15 @@ def scales(features: Sequence[Feature], noisy: Vector, *, sigma: float) -> tuple
     """Return the scales that noisy `histograms` suggest, in the order of `numbers`."""
     found, start = [], 0
     for column in columns(features):
-        counts = smoothed(noisy[start : start + column.present], variance=sigma**2)
+        found.append(Scale(column=column, share=shares(noisy[start : start + column.present], sigma=sigma)))
         start += column.present
-        share = simplex(counts, max(float(counts.sum()), 1.0)) + 1e-9
-        found.append(Scale(column=column, share=share / share.sum()))
     return tuple(found)
+
+
+def shares(noisy: Vector, *, sigma: float) -> Vector:
+    """Return the distribution over ordered cells that noisy counts suggest; nothing where only noise is seen."""
+    smooth, spread = posterior(noisy, variance=sigma**2)
+    run = standing_out(smooth, variance=spread)
+    found = np.full(len(noisy), 1e-9)
+    found[run] += simplex(smooth[run], max(float(smooth[run].sum()), 1.0))
+    return np.asarray(found / found.sum())

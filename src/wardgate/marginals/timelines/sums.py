@@ -11,27 +11,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.marginals.estimate import simplex, smoothed
+from wardgate.marginals.estimate import simplex
 from wardgate.marginals.model import TreeModel
 from wardgate.marginals.sampling import sample
 from wardgate.marginals.timelines.calibration import Told, Wanted, calibrated, sizes
+from wardgate.marginals.timelines.counts import bands, category_counts, gap_counts, gap_edges
 from wardgate.marginals.timelines.course import Course, Order
 from wardgate.marginals.timelines.levels import correlation, joined, ruler, together
 from wardgate.marginals.timelines.people import SPAN, VISITS, Shape
 from wardgate.marginals.timelines.plan import TimelinePlan
-from wardgate.marginals.timelines.scale import Scale, histograms, numbers, scales
-from wardgate.marginals.timelines.transitions import (
-    Parts,
-    bands,
-    bound,
-    category_counts,
-    contributions,
-    courses,
-    gap_counts,
-    gap_edges,
-    measurements,
-    stays,
-)
+from wardgate.marginals.timelines.scale import Scale, histograms, numbers, scales, shares
+from wardgate.marginals.timelines.transitions import Parts, bound, contributions, courses, measurements, stays
 from wardgate.measures.lines import Lines
 
 Vector = NDArray[np.float64]
@@ -152,15 +142,9 @@ def _figures(parts: Parts, noise_multiplier: float) -> Generator[Sums, Vector, T
 def _gaps(noisy: Vector, groups: int, edges: NDArray[np.int64], *, sigma: float) -> Matrix:
     """Return P(cell | group); a group drowned in noise takes what all groups say."""
     table = noisy.reshape(groups, len(edges) - 1)
-    pooled = _shares(table.sum(axis=0), sigma * math.sqrt(groups))
-    found = [_shares(row, sigma) if row.sum() > 2 * sigma * math.sqrt(len(row)) else pooled for row in table]
+    pooled = shares(table.sum(axis=0), sigma=sigma * math.sqrt(groups))
+    found = [shares(row, sigma=sigma) if row.sum() > 2 * sigma * math.sqrt(len(row)) else pooled for row in table]
     return np.stack(found)
-
-
-def _shares(counts: Vector, sigma: float) -> Vector:
-    smooth = smoothed(counts, variance=sigma**2)
-    found = simplex(smooth, max(float(smooth.sum()), 1.0)) + 1e-12
-    return np.asarray(found / found.sum())
 
 
 def _categories(
