@@ -100,7 +100,7 @@ def draw_rows(
             clock = network.clock(hour)
             summary = past.summary(hour[:, None], network.span)
             gap = torch.from_numpy(step)[:, None] / network.steps
-            context = network.context(memory, summary, known, clock, count, gap)
+            context = torch.cat((network.context(memory, summary, known, clock, count, gap), known), dim=1)
             seen, codes, values = _row(network, coding, context, summary, alive, broken, generator, rng)
             whose.append(alive)
             when.append(hours)

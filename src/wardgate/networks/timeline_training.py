@@ -27,8 +27,8 @@ LARGEST_STEP = 5.0
 PERSON_PASSES = 5
 """Passes over the columns of persons, and patience, for one over their rows; they cost next to nothing."""
 
-LEAST_GAIN = 1e-4
-"""Nats a row by which a tuning loss must fall to count as better."""
+LEAST_GAIN = 2e-4
+"""Share of itself by which a tuning loss must fall to count as better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ def _descend(
         found = _loss_with(averaged, weights, plain or nats, tuning)
         if not math.isfinite(found):
             raise NotEvaluable("the loss of the network on tuning persons is no number; look for odd values")
-        if found < best - LEAST_GAIN or not schedule.patience:
+        if best == math.inf or found < best - LEAST_GAIN * abs(best) or not schedule.patience:
             best, since, kept = found, 0, [weight.clone() for weight in averaged]
             continue
         since += 1

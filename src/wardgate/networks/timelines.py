@@ -65,8 +65,8 @@ class Network(nn.Module):
             self.step_in = nn.Linear(context - 1, memory)
             self.step_out = nn.Linear(memory, coding.gap.count + 1)
             self.row_context = nn.Linear(context, memory)
-            self.flag_base = nn.Linear(memory, features * flag)
-            self.value_base = nn.Linear(memory + features, features * head)
+            self.flag_base = nn.Linear(memory + static, features * flag)
+            self.value_base = nn.Linear(memory + static + features, features * head)
         self.static_bias = nn.ParameterList([nn.Parameter(torch.empty(len(table))) for table in known])
         self.flag_own = nn.Parameter(torch.empty(features, SUMMARY, flag))
         self.flag_mix = nn.Parameter(torch.empty(features, features, flag))
@@ -266,6 +266,7 @@ class Network(nn.Module):
         summary, seen, powers = past.at(person, row).summary(hour, self.span), seen[here], powers[here]
         gap = batch.steps[here][:, None] / self.steps
         context = keep(self.context(before[person, row], summary, wide, clock, number[row], gap))
+        context = torch.cat((context, wide), dim=1)
         flags = self.flag_logits(self.flag_start(context, summary), seen)
         nats = nats + functional.binary_cross_entropy_with_logits(flags, seen, reduction="none").sum(1)
         codes = batch.values[here]

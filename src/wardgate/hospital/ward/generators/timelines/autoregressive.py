@@ -61,7 +61,7 @@ class AutoregressiveTimelines:
     most_rows: int = 200
     memory: int = 64
     epochs: int = 40
-    patience: int = 5
+    patience: int = 4
     drop: float = 0.1
     name: str = "autoregressive-timelines"
 
