@@ -128,8 +128,8 @@ def test_conditions_are_met_on_static_columns_and_the_label(fitted: FittedPrivat
 
 def test_the_same_seeds_give_the_same_corpus_and_other_noise_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "ROUNDS", 2)
-    table = timelines(600, seed=4)
-    one, again, other = (fit(table, seed=seed, epsilon=20.0) for seed in ("x", "x", "y"))
+    table = timelines(800, seed=4)
+    one, again, other = (fit(table, seed=seed) for seed in ("x", "x", "y"))
     first, second, third = (part.sample(50, rng=np.random.default_rng(1)) for part in (one, again, other))
     assert first.equals(second) and not first.equals(third)
 
@@ -139,14 +139,14 @@ def test_persons_of_one_row_and_a_person_of_a_hundred_thousand_can_be_fitted(
 ) -> None:
     monkeypatch.setattr(calibration, "ROUNDS", 2)
     single = timelines(800, seed=5).group_by("patient", maintain_order=True).first()
-    assert fit(single, epsilon=20.0).sample(300, rng=np.random.default_rng(0)).height < 330
+    assert fit(single).sample(300, rng=np.random.default_rng(0)).height < 330
     whose = np.full(100_000, 10**6)
     many = (
         timelines(2, seed=6)[:1]
         .select(pl.all().repeat_by(100_000).explode())
         .with_columns(patient=pl.Series(whose), hours=pl.Series(np.arange(100_000) * 0.25))
     )
-    found = fit(pl.concat((timelines(800, seed=6), many.select(timelines(2, seed=6).columns))), epsilon=20.0)
+    found = fit(pl.concat((timelines(800, seed=6), many.select(timelines(2, seed=6).columns))))
     assert int(found.sample(300, rng=np.random.default_rng(0)).group_by("patient").len()["len"].max()) <= 30
 
 

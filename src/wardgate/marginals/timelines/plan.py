@@ -106,13 +106,16 @@ def timeline_plan(
     wanted["courses"] *= tracks
     wanted["categories"] *= categories
     whole = sum(wanted.values())
-    base = plan(domain, epsilon=epsilon, delta=delta, structure="chosen", weights=weights)
     part = wanted.pop("people") / whole
-    people = replace(base, choice=base.choice * math.sqrt(part))
+    # The summed plan splits noise over the same rounds and needs no accounting of choices, which is slow.
+    base = plan(domain, epsilon=epsilon, delta=delta, structure="summed", weights=weights)
+    choices = domain.features - 1 if weights.structure > 0 else 0
+    alone = noise_multiplier_for(epsilon=epsilon, delta=delta)
+    choice = math.sqrt(weights.structure * part / choices) / alone if choices else 0.0
+    people = replace(base, structure="chosen", signs=math.inf, choice=choice, choices=choices)
     total = noise_multiplier_for(epsilon=epsilon, delta=delta, exponential=people.exponential) * (1 + 1e-9)
-    rounds = ("histograms", "links", "signs", "pairs")
-    inverse = sum(getattr(base, name) ** -2.0 for name in rounds if math.isfinite(getattr(base, name)))
-    factor = total * math.sqrt(inverse / part)
+    rounds = [name for name in ("histograms", "links", "pairs") if math.isfinite(getattr(base, name))]
+    factor = total * math.sqrt(sum(getattr(base, name) ** -2.0 for name in rounds) / part)
     people = replace(people, **{name: getattr(base, name) * factor for name in rounds})
     own = {name: total * math.sqrt(whole / share) if share > 0 else math.inf for name, share in wanted.items()}
     found = TimelinePlan(epsilon=epsilon, delta=delta, people=people, **own)
