@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wardgate import __version__
-from wardgate.cli import budget, certificate, demo, gate, study, verify
+from wardgate.cli import budget, certificate, demo, gate, study, synth, verify
 from wardgate.records.errors import Invalid, StepFailed, WardgateError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(study.app, name="study", help="Write, check and lock a study.")
 app.add_typer(certificate.app, name="certificate", help="Show, approve, verify and revoke a signed verdict.")
 app.add_typer(budget.app, name="budget", help="What a population has spent, and what a plan would cost.")
 app.add_typer(gate.app, name="gate", help="Judge what wants to leave; explain a rule; write and check a policy.")
+app.add_typer(synth.app, name="synth", help="Make synthetic tables: fit, draw, compare.")
 app.command("demo")(demo.demo)
 app.command("verify")(verify.verify)
 

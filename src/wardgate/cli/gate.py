@@ -11,6 +11,18 @@ import typer
 from wardgate.cli import policy
 from wardgate.cli.files import json_in, text_in
 from wardgate.cli.policy import read_policy
+from wardgate.cli.tables import (
+    AsJson,
+    DictionaryOption,
+    Known,
+    Label,
+    Period,
+    Person,
+    Sensitive,
+    Time,
+    columns,
+    dictionary_in,
+)
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.gate import (
     Asked,
@@ -33,7 +45,6 @@ from wardgate.policy import explain as explained
 from wardgate.records import clinical_rules, dictionary_file
 from wardgate.records.approval import WaiverFile
 from wardgate.records.claim import Claim
-from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import CheckFailed, Invalid, NotEvaluable
 from wardgate.records.keyring import read_key, read_keyring
 from wardgate.records.restriction import Restriction, coarsening, dropping, leaving_out
@@ -42,23 +53,15 @@ from wardgate.records.verdict import Kind
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(policy.app, name="policy", help="Write, show and check a gate policy.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
 PolicyFile = Annotated[Path, typer.Argument(help="The policy (YAML).", show_default=False)]
 Real = Annotated[Path, typer.Option(help="Real persons whom the generator saw (CSV or Parquet).")]
 Holdout = Annotated[Path, typer.Option(help="Real persons whom it never saw; the control.")]
 Synthetic = Annotated[Path, typer.Option(help="The candidate.")]
-Label = Annotated[str | None, typer.Option(help="Column of the outcome, 0 or 1.")]
-Person = Annotated[str | None, typer.Option(help="Column that says whose a row is.")]
-Time = Annotated[str | None, typer.Option(help="Column of hours since the index date; the tables are timelines.")]
-Period = Annotated[str | None, typer.Option(help="Column of the calendar period; looked at, never released.")]
-Known = Annotated[list[str] | None, typer.Option(help="A column that outsiders know. May be repeated.")]
-Sensitive = Annotated[list[str] | None, typer.Option(help="A column that must not be inferred. May be repeated.")]
 
 
 PolicyOption = Annotated[Path, typer.Option("--policy", help="The gate's policy; see 'gate policy init'.")]
 Floor = Annotated[Path | None, typer.Option(help="The consortium's policy, which may only be tightened.")]
 Tuning = Annotated[Path | None, typer.Option(help="Further real persons, for reference only.")]
-DictionaryOption = Annotated[Path | None, typer.Option(help="Data dictionary (YAML); else it is inferred.")]
 ClaimOption = Annotated[Path | None, typer.Option(help="Privacy claim of the release (JSON); else none is made.")]
 Record = Annotated[Path, typer.Option(help="Folder of the gate's book of attempts.")]
 Html = Annotated[Path | None, typer.Option(help="Write a report for people.")]
@@ -106,7 +109,7 @@ def check(
 ) -> None:
     """Judge a synthetic table against the real tables it was made from. Nothing of one person comes out."""
     asked = _asked("corpus", policy_path, floor, claim, record, key, waivers, keys, out, memory, population)
-    tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, time, period, known, sensitive))
+    tables = _tables(real, holdout, tuning, dictionary, columns(label, person, time, period, known, sensitive))
     judged = judge_corpus(asked, tables, synthetic=synthetic, restrictions=_restrictions(drop, coarsen, without))
     _tell(judged, asked, html=html, out=out, json_output=json_output)
 
@@ -136,7 +139,7 @@ def model(
 ) -> None:
     """Judge a model against the persons it was fitted on and persons it never saw."""
     asked = _asked("model", policy_path, floor, claim, record, key, waivers, keys, out, memory, population)
-    tables = _tables(real, holdout, tuning, dictionary, _columns(label, person, None, period, None, None))
+    tables = _tables(real, holdout, tuning, dictionary, columns(label, person, None, period, None, None))
     _tell(judge_model(asked, tables, model=file), asked, html=html, out=out, json_output=json_output)
 
 
@@ -196,7 +199,7 @@ def table(
     judged = judge_aggregate(
         asked,
         data=data,
-        dictionary=None if dictionary is None else _dictionary(dictionary),
+        dictionary=None if dictionary is None else dictionary_in(dictionary),
         by=by,
         statistic=kinds[statistic],
         value=value,
@@ -255,13 +258,13 @@ def _asked(
     )
 
 
-def _tables(real: Path, holdout: Path, tuning: Path | None, dictionary: Path | None, columns: Columns) -> Tables:
+def _tables(real: Path, holdout: Path, tuning: Path | None, dictionary: Path | None, said: Columns) -> Tables:
     return Tables(
         real=real,
         holdout=holdout,
         tuning=tuning,
-        dictionary=None if dictionary is None else _dictionary(dictionary),
-        columns=columns,
+        dictionary=None if dictionary is None else dictionary_in(dictionary),
+        columns=said,
     )
 
 
@@ -305,8 +308,8 @@ def dictionary_(
     sensitive: Sensitive = None,
 ) -> None:
     """Print the data dictionary that the gate would infer, to be reviewed and given with --dictionary."""
-    columns = _columns(label, person, time, period, known, sensitive)
-    typer.echo(dictionary_file.text_of(inferred(tables, columns)), nl=False)
+    said = columns(label, person, time, period, known, sensitive)
+    typer.echo(dictionary_file.text_of(inferred(tables, said)), nl=False)
 
 
 @app.command("explain")
@@ -327,24 +330,6 @@ def explain(
         typer.echo(f"{one.name:<32} {one.tests}")
 
 
-def _columns(
-    label: str | None,
-    person: str | None,
-    time: str | None,
-    period: str | None,
-    known: list[str] | None,
-    sensitive: list[str] | None,
-) -> Columns:
-    return Columns(
-        label=label,
-        person=person,
-        time=time,
-        period=period,
-        known=tuple(known or ()),
-        sensitive=tuple(sensitive or ()),
-    )
-
-
 def _restrictions(
     drop: list[str] | None, coarsen: list[str] | None, without: list[str] | None
 ) -> tuple[Restriction, ...]:
@@ -353,7 +338,3 @@ def _restrictions(
         *(coarsening(text) for text in coarsen or ()),
         *(dropping(text) for text in drop or ()),
     )
-
-
-def _dictionary(file: Path) -> Dictionary:
-    return dictionary_file.parse(text_in(file, "a data dictionary; 'wardgate gate dictionary'"), name=str(file))

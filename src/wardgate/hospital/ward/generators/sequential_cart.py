@@ -97,29 +97,54 @@ class SequentialCart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """One tree, with its training rows sorted by leaf."""
+class Step:
+    """One tree, with its training rows sorted by leaf.
 
-    tree: DecisionTreeClassifier | DecisionTreeRegressor
+    Attributes:
+        column, threshold, left, right: Of each node: rows whose `column` is at most `threshold` go left. A leaf has no
+            left node (-1).
+        rows: Training rows, those of one leaf together.
+        starts, sizes: Where the rows of each node start, and how many they are; 0 for nodes that are no leaves.
+    """
+
+    column: NDArray[np.int64]
+    threshold: Matrix
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
     rows: NDArray[np.int64]
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
+    def leaf(self, seen: Matrix) -> NDArray[np.int64]:
+        """Return the leaf of each row of the columns before, shape (n,)."""
+        found = np.zeros(len(seen), dtype=np.int64)
+        narrow = seen.astype(np.float32)
+        inside = np.flatnonzero(self.left[found] >= 0)
+        while len(inside):
+            at = found[inside]
+            low = narrow[inside, self.column[at]] <= self.threshold[at]
+            found[inside] = np.where(low, self.left[at], self.right[at])
+            inside = inside[self.left[found[inside]] >= 0]
+        return found
+
     def donors(self, seen: Matrix, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return a training row from the leaf that each row falls into."""
-        leaf = self.tree.apply(seen.astype(np.float32))
+        leaf = self.leaf(seen)
         picked = np.floor(rng.random(len(leaf)) * self.sizes[leaf]).astype(np.int64)
         return np.asarray(self.rows[self.starts[leaf] + picked])
 
 
-def _step(seen: Matrix, target: Matrix, nominal: bool, min_leaf: int, rng: np.random.Generator) -> _Step:
+def _step(seen: Matrix, target: Matrix, nominal: bool, min_leaf: int, rng: np.random.Generator) -> Step:
     kind = DecisionTreeClassifier if nominal else DecisionTreeRegressor
     tree = kind(min_samples_leaf=min_leaf, random_state=int(rng.integers(2**31)))
     tree.fit(seen.astype(np.float32), target)
     leaf = tree.apply(seen.astype(np.float32))
     sizes = np.bincount(leaf, minlength=tree.tree_.node_count)
-    return _Step(
-        tree=tree,
+    return Step(
+        column=tree.tree_.feature.astype(np.int64),
+        threshold=tree.tree_.threshold.astype(np.float64),
+        left=tree.tree_.children_left.astype(np.int64),
+        right=tree.tree_.children_right.astype(np.int64),
         rows=np.argsort(leaf, kind="stable"),
         starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]),
         sizes=sizes,
@@ -147,7 +172,7 @@ class FittedCart:
     rules: tuple[ClinicalRule, ...]
     table: pl.DataFrame
     encoded: Matrix
-    steps: tuple[_Step, ...]
+    steps: tuple[Step, ...]
     claim: Claim
 
     @property

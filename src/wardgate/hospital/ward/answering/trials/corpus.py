@@ -101,9 +101,9 @@ def _measured(
     candidate, real, holdout, *more = (restricted(described.read(path, meant), meant, left) for path in paths)
     apart(real, holdout, dictionary)
     tuning = more[0] if more else real.clear()
-    judged = _Persons(train=real, tuning=tuning, holdout=holdout, candidate=candidate, dictionary=dictionary)
+    judged = Persons(train=real, tuning=tuning, holdout=holdout, candidate=candidate, dictionary=dictionary)
     if dictionary.time is not None or persons(real, dictionary) < real.height:
-        judged = _of_lines(judged)
+        judged = of_lines(judged)
     measured, absent = measure(
         train=judged.train,
         tuning=judged.tuning,
@@ -127,7 +127,7 @@ def _measured(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Persons:
+class Persons:
     """One row a person, and the rows behind them where persons have several."""
 
     train: pl.DataFrame
@@ -138,8 +138,12 @@ class _Persons:
     lines: Lines | None = None
 
 
-def _of_lines(rows: _Persons) -> _Persons:
-    """Turn rows into persons: who attacks, attacks persons."""
+def of_lines(rows: Persons) -> Persons:
+    """Turn rows into persons: who attacks, attacks persons.
+
+    Raises:
+        Invalid: a column is absent or cannot be read, or a person or time is missing.
+    """
     dictionary = rows.dictionary
     train, tuning, holdout, candidate = (
         typed(table, dictionary, name)
@@ -153,7 +157,7 @@ def _of_lines(rows: _Persons) -> _Persons:
     still = constants(train, dictionary)
     _, plan = per_person(train, dictionary, constant=still)
     made = [per_person(table, dictionary, constant=still)[0] for table in (train, tuning, holdout, candidate)]
-    return _Persons(
+    return Persons(
         train=made[0],
         tuning=made[1],
         holdout=made[2],
