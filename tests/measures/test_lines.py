@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from wardgate.measures.lines import capped, gaps, read, shape_of, steps, written
+from wardgate.measures.lines import gaps, read, shape_of, steps, written
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
@@ -66,13 +66,6 @@ def test_gaps_and_steps_stay_within_a_person() -> None:
     assert hours.tolist() == [1.5, 2.5, 6.5] and whose.tolist() == [0, 0, 2]
     before, after = steps(lines, 0)
     assert before.tolist() == [0, 4] and after.tolist() == [2, 5]
-
-
-def test_a_cap_keeps_the_first_rows() -> None:
-    found = written(capped(read(TABLE, PLAN), 2), PLAN)
-    assert found["hours"].to_list() == [0.0, 1.5, 2.0, 0.5, 7.0]
-    with pytest.raises(Invalid, match="cap"):
-        capped(read(TABLE, PLAN), 0)
 
 
 def test_without_static_columns_nobody_looks_for_them() -> None:

@@ -6,7 +6,7 @@ a person.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -215,16 +215,3 @@ def steps(lines: Lines, feature: int) -> tuple[Indices, Indices]:
     whose = lines.whose[seen]
     same = np.flatnonzero(whose[1:] == whose[:-1])
     return seen[same], seen[same + 1]
-
-
-def capped(lines: Lines, most_rows: int) -> Lines:
-    """Keep the first `most_rows` rows of every person.
-
-    Raises:
-        Invalid: `most_rows` is below 1.
-    """
-    if most_rows < 1:
-        raise Invalid(f"expected a cap of at least one row a person, found {most_rows}")
-    place = np.arange(len(lines.time)) - np.repeat(lines.first, lines.rows)
-    kept = place < most_rows
-    return replace(lines, rows=np.minimum(lines.rows, most_rows), time=lines.time[kept], values=lines.values[kept])

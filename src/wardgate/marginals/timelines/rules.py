@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
+from wardgate.marginals.timelines.people import Shape
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.dictionary import Dictionary
@@ -14,18 +15,10 @@ from wardgate.records.feature import ClinicalRule, Feature
 TRIES = 20
 
 
-def of_people(rules: Sequence[ClinicalRule], statics: Sequence[Feature]) -> tuple[ClinicalRule, ...]:
+def of_people(dictionary: Dictionary, shape: Shape) -> tuple[ClinicalRule, ...]:
     """Return the rules that speak of static columns alone."""
-    known = {feature.name for feature in statics}
-    return tuple(rule for rule in rules if _named(rule) <= known and (rule.right in known or not _is_name(rule)))
-
-
-def _named(rule: ClinicalRule) -> set[str]:
-    return {rule.left, *rule.when}
-
-
-def _is_name(rule: ClinicalRule) -> bool:
-    return rule.right[:1].isalpha() and rule.right.lower() not in ("true", "false")
+    moving = {feature.name for feature in shape.features} | {LABEL}
+    return tuple(rule for rule in dictionary.rules if not moving & {rule.left, rule.right, *rule.when})
 
 
 def kept_rules(

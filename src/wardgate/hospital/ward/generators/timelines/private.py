@@ -207,7 +207,7 @@ def _tree(
         exact = count_codes(ask.workload, codes)
         return gaussian_release(exact, l2=ask.workload.l2, noise_multiplier=ask.noise_multiplier, entropy=entropy)
 
-    road = grow(domain, budget.people, rules=of_people(dictionary.rules, shape.statics), choose=choose)
+    road = grow(domain, budget.people, rules=of_people(dictionary, shape), choose=choose)
     ask = next(road)
     while True:
         try:
