@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from wardgate.marginals.estimate import fitted, shrunk, simplex, smoothed, weighted
+from wardgate.marginals.estimate import (
+    fitted,
+    likelihood,
+    posterior,
+    shrunk,
+    simplex,
+    smoothed,
+    standing_out,
+    weighted,
+)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -65,3 +74,49 @@ def test_fitting_meets_its_margins():
     for axes, margin in margins:
         other = ({0, 1, 2} - set(axes)).pop()
         assert np.allclose(found.sum(axis=other), margin, rtol=1e-3)
+
+
+def test_a_long_tail_of_noise_is_cut_and_the_persons_stay():
+    rng = np.random.default_rng(5)
+    counts = np.concatenate([50_000 * 0.15 ** np.arange(4), np.zeros(60)])
+    place = np.arange(64)
+
+    def spread(cells):
+        mean = (cells * place).sum() / cells.sum()
+        return np.sqrt((cells * (place - mean) ** 2).sum() / cells.sum())
+
+    for _ in range(5):
+        noisy = counts + rng.normal(0, 45, 64)
+        mean, variance = posterior(noisy, variance=45.0**2)
+        run = standing_out(mean, variance=variance)
+        kept = np.zeros(64)
+        kept[run] = np.maximum(mean[run], 0)
+        assert run.start == 0
+        assert 3 <= run.stop < 20
+        assert spread(kept) < 1.2 * spread(counts) < spread(np.maximum(noisy, 0)) / 2
+
+
+def test_what_stands_out_far_from_the_rest_is_kept():
+    counts = np.zeros(50)
+    counts[3:9], counts[49] = 1_000.0, 400.0
+    run = standing_out(counts, variance=np.full(50, 30.0**2))
+    assert (run.start, run.stop) == (3, 50)
+
+
+def test_a_trend_along_a_number_is_kept_where_cell_by_cell_it_would_drown():
+    rng = np.random.default_rng(2)
+    scale = np.full(16, 40.0)
+    truth = scale * np.linspace(-0.8, 0.8, 16)
+    alone, along = [], []
+    for _ in range(20):
+        noisy = truth + rng.normal(0, 25, 16)
+        found = [likelihood(noisy, variance=np.full(16, 625.0), scale=scale, ordered=many).mean() for many in (0, 16)]
+        alone.append(np.linalg.norm(found[0] - truth))
+        along.append(np.linalg.norm(found[1] - truth))
+    assert np.mean(along) < 0.85 * np.mean(alone)
+
+
+def test_a_cell_that_was_measured_better_is_believed_more():
+    found = likelihood(np.array([50.0, 50.0]), variance=np.array([1.0, 2500.0]), scale=np.full(2, 50.0)).mean()
+    assert found[0] > 48
+    assert found[1] < 0.7 * found[0]

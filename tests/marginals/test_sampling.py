@@ -5,11 +5,11 @@ import pytest
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.growth import grow
 from wardgate.marginals.plan import plan
-from wardgate.marginals.sampling import sample
+from wardgate.marginals.sampling import keep_rules, sample
 from wardgate.marginals.workload import count
 from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid
-from wardgate.records.feature import ClinicalRule
+from wardgate.records.feature import ClinicalRule, Feature
 
 
 def model_of(study, table):
@@ -120,12 +120,36 @@ def test_clinical_rules_hold_in_every_row(make_study, study, table):
     assert rule_breakers(ruled.rules, ruled.features, free).any()
 
 
-def test_rules_that_few_rows_keep_end_in_repeated_rows(make_study, study, table):
-    rare = ClinicalRule(name="rare", left="age", op=">=", right="97")
+def test_rules_that_few_rows_keep_are_kept_by_drawing_on_and_no_row_is_repeated(make_study, study, table):
+    rare = ClinicalRule(name="rare", left="age", op=">=", right="90")
     ruled = make_study(*study.features, rules=(rare,))
-    rows = sample(model_of(ruled, table), 2_000, rng=np.random.default_rng(0))
-    assert rows.height == 2_000
-    assert (rows["age"] >= 97).all()
+    rows = sample(model_of(ruled, table), 1_000, rng=np.random.default_rng(0))
+    assert rows.height == 1_000
+    assert (rows["age"] >= 90).all()
+    measured = rows.filter(pl.col("glucose").is_not_null())
+    assert measured["glucose"].n_unique() == measured.height
+
+
+def test_a_rule_that_hardly_any_row_keeps_ends_in_words_and_not_in_copies(features_and_rows):
+    features, draw = features_and_rows
+    hardly = ClinicalRule(name="hardly", left="share", op=">", right="0.99999")
+    with pytest.raises(Invalid, match=r"'hardly'.*fewer rows"):
+        keep_rules(draw, 1_000, rules=(hardly,), features=features, rng=np.random.default_rng(0))
+
+
+def test_the_rule_that_stands_in_the_way_is_the_one_that_is_named(features_and_rows):
+    features, draw = features_and_rows
+    easy = ClinicalRule(name="easy", left="share", op="<", right="0.9")
+    hard = ClinicalRule(name="impossible", left="share", op=">", right="2")
+    with pytest.raises(Invalid, match="'impossible'"):
+        keep_rules(draw, 10, rules=(easy, hard), features=features, rng=np.random.default_rng(0))
+
+
+@pytest.fixture
+def features_and_rows():
+    rng = np.random.default_rng(1)
+    feature = Feature(name="share", type="number", unit="1", range=(0, 1), missing="refused")
+    return (feature,), lambda count: pl.DataFrame({"share": rng.random(count)})
 
 
 def test_rules_that_nothing_satisfies_are_named(make_study, study, table):

@@ -247,8 +247,8 @@ def _possible(known: Alone, used: list[Columns], names: list[str], label: int, b
     free = [column for column in range(len(names)) if column != label]
     pairs = [one for one in used if len(one) > 1]
     near = {column: column for column in range(len(names))}
-    for one in pairs:
-        for left, right in pairwise([column for column in one if column != label]):
+    for table in pairs:
+        for left, right in pairwise([column for column in table if column != label]):
             old, new = near[right], near[left]
             near = {column: new if tree == old else tree for column, tree in near.items()}
     found: list[Columns] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,14 @@ def alike(cells: int, length: float, *, ordered: int) -> Table:
         place = np.arange(ordered)
         kernel[:ordered, :ordered] = np.exp(-((place[:, None] - place[None, :]) ** 2) / (2 * length**2))
     return kernel
+
+
+@lru_cache(maxsize=64)
+def _waves(cells: int, length: float) -> tuple[Table, Table]:
+    """Return eigenvalues and eigenvectors of `alike` for ordered cells; no data is in them, so they are remembered."""
+    values, vectors = np.linalg.eigh(alike(cells, length, ordered=cells))
+    values.flags.writeable = vectors.flags.writeable = False
+    return values, vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +149,7 @@ def posterior(counts: Table, *, variance: float) -> tuple[Table, Table]:
     heights = np.geomspace(0.05, 20.0, 20) ** 2 * (middle**2 + variance / len(counts))
     evidence, means, spreads = [], [], []
     for length in LENGTHS:
-        values, vectors = np.linalg.eigh(alike(len(counts), length, ordered=len(counts)))
+        values, vectors = _waves(len(counts), length)
         seen = vectors.T @ (counts - middle)
         prior = np.multiply.outer(heights, np.maximum(values, 0.0))
         evidence.append(-0.5 * (np.log(prior + variance) + seen**2 / (prior + variance)).sum(axis=1))
