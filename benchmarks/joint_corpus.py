@@ -43,8 +43,8 @@ SEEDS = range(100, 105)
 DROP_OUT = 0.2
 ROUNDS = ("histograms", "links", "signs", "pairs", "sites")
 LEAST_TESTED = 20
-DRAWS = 2
-"""Draws of the noise for each seed, averaged: the countries' tests are small and single private models differ."""
+DRAWS = 1
+"""Draws of the noise for each seed, averaged."""
 
 
 def share_factor(sites: int, survivors: int, drop_out: float) -> float:
@@ -379,7 +379,7 @@ def main() -> None:
         figures.extend(found)
         for figure in found:
             print(figure.name, figure.value, dict(figure.peers), flush=True)
-    write("joint_corpus", figures, "python benchmarks/joint_corpus.py")
+        write("joint_corpus", figures, "python benchmarks/joint_corpus.py")
 
 
 if __name__ == "__main__":
