@@ -116,7 +116,8 @@ def opened(folder: Path) -> Opened:
         raise Broken(f"{folder / MODEL} is not the model that {RECORD} names; fit again")
     allowed = kinds(record.generator)
     fitted: Any = unpack(model, types=allowed)
-    if type(fitted) is not allowed[0]:
+    expected = isinstance(fitted, allowed[0])
+    if not expected:
         raise Broken(f"{folder / MODEL} holds no fitted generator")
     found: Fitted = fitted
     return Opened(record=record, fitted=found)
