@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from wardgate.networks.autoregressive import Trained, chances
-from wardgate.networks.bins import Codes, Vector
+from wardgate.networks.pieces import Codes, Vector
 from wardgate.records.errors import Invalid
 
-ROWS = 2_048
+ROWS = 256
 """Rows that share one order of columns, and are in memory at once."""
 
 TRIES = 400
@@ -24,6 +24,7 @@ def draw_codes(
     *,
     given: Mapping[int, int],
     limits: Mapping[int, Vector],
+    last: int | None = None,
     rng: np.random.Generator,
 ) -> Codes:
     """Draw rows given conditions, shape (rows, columns).
@@ -35,12 +36,16 @@ def draw_codes(
     Args:
         given: By column, the code that every row has.
         limits: By column, how much of each code is allowed, shape (codes,).
+        last: A column that is drawn when all others are known, for what is to be learnt from the rows: its relation
+            with the others is then foretold at once, and no error on the way weakens it.
 
     Raises:
         Invalid: nobody, or next to nobody, meets the conditions.
     """
     parts = [np.empty((0, columns), dtype=np.int32)]
-    parts += [_some(trained, columns, min(ROWS, rows - start), given, limits, rng) for start in range(0, rows, ROWS)]
+    parts += [
+        _some(trained, columns, min(ROWS, rows - start), given, limits, last, rng) for start in range(0, rows, ROWS)
+    ]
     return np.concatenate(parts)
 
 
@@ -50,16 +55,20 @@ def _some(
     rows: int,
     given: Mapping[int, int],
     limits: Mapping[int, Vector],
+    last: int | None,
     rng: np.random.Generator,
 ) -> Codes:
     network = trained.network
     with torch.no_grad():
         codes = _within(trained, columns, rows, given, limits, rng)
         start = network.start(torch.from_numpy(codes.astype(np.int64)))
-        open_places = [place for place in range(columns) if place not in given and place not in limits]
-        for place in rng.permutation(open_places).astype(np.int64):
-            codes[:, place] = pick(chances(network, start, int(place)), rng)
-            start = network.shown(start, int(place), torch.from_numpy(codes[:, place].astype(np.int64)))
+        left = [place for place in range(columns) if place not in given and place not in limits]
+        order = [int(place) for place in rng.permutation(left) if place != last] + [
+            place for place in left if place == last
+        ]
+        for place in order:
+            codes[:, place] = pick(chances(network, start, place), rng)
+            start = network.shown(start, place, torch.from_numpy(codes[:, place].astype(np.int64)))
     return codes
 
 

@@ -6,6 +6,7 @@ column by column in any order therefore come from (nearly) one distribution, and
 conditioned on without any loss. The columns' own shares are the start: with no training every column is independent.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,20 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from wardgate.networks.bins import Codes, Column, Vector, basis
+from wardgate.networks.bins import Column, basis
+from wardgate.networks.pieces import Codes, Vector
 from wardgate.records.errors import Invalid
 
 REPEATS = 4
 """Times that every tuning person is asked about, each time with other columns shown."""
+
+LEAST_BATCH = 32
+
+EPOCHS_AVERAGED = 2.0
+"""Passes over which weights are averaged (Polyak and Juditsky 1992): single steps are too noisy to sample from."""
+
+LOWER = 0.3
+"""What the learning rate is multiplied with when the tuning persons see no gain any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,30 +40,30 @@ class Training:
         waves: Cosines that describe the bins of a number.
         dropout: Share of hidden units left out at random in a step.
         weight_decay: Of AdamW, on all weights but biases.
-        learning_rate: At the start; it is halved whenever the tuning persons saw no gain for `patience` looks.
-        batch: Persons in a step.
+        learning_rate: At the start; it is lowered whenever the tuning persons saw no gain for `patience` passes.
+        batch: Persons in a step at most; with few persons it is a tenth of them.
         most_epochs: Passes over the training persons at most.
-        patience: Looks at the tuning persons without a gain, after which the rate is halved.
-        halvings: After so many the training stops, and the best network is kept.
-        early_stopping: Off, the network after the last pass is kept, which learns persons by heart. It exists to show
-            the gate refusing what comes of it.
+        patience: Passes without a gain for the tuning persons, after which the rate is lowered.
+        lowerings: After so many the training stops, and the best network is kept.
+        early_stopping: Off, the rate stays and the network after the last pass is kept, which learns persons by
+            heart. It exists to show the gate refusing what comes of it.
     """
 
     width: int = 128
     blocks: int = 2
     waves: int = 5
-    dropout: float = 0.3
+    dropout: float = 0.2
     weight_decay: float = 0.01
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     batch: int = 256
     most_epochs: int = 200
-    patience: int = 4
-    halvings: int = 3
+    patience: int = 3
+    lowerings: int = 2
     early_stopping: bool = True
 
     def __post_init__(self) -> None:
         whole = {"width": self.width, "blocks": self.blocks, "waves": self.waves, "batch": self.batch}
-        whole |= {"most_epochs": self.most_epochs, "patience": self.patience, "halvings": self.halvings}
+        whole |= {"most_epochs": self.most_epochs, "patience": self.patience, "lowerings": self.lowerings}
         for name, value in whole.items():
             if value < 1:
                 raise Invalid(f"expected {name} of at least 1, found {value}")
@@ -78,8 +88,12 @@ class Network(torch.nn.Module):
             drawn = torch.randn(outputs, inputs, generator=generator)
             return torch.nn.Parameter(drawn * scale / math.sqrt(inputs))
 
-        self.read = weights(total + len(columns), width)
-        self.read_bias = torch.nn.Parameter(torch.zeros(width))
+        self.width = width
+        # The first layer feeds the hidden ones and, from 0 on, the answers directly: plain effects need no depth.
+        self.read = torch.nn.Parameter(
+            torch.cat([weights(total + len(columns), width).detach(), torch.zeros(total, total + len(columns))])
+        )
+        self.read_bias = torch.nn.Parameter(torch.zeros(width + total))
         self.inner = torch.nn.ParameterList([weights(width, width, math.sqrt(2)) for _ in range(training.blocks)])
         self.inner_bias = torch.nn.ParameterList([torch.zeros(width) for _ in range(training.blocks)])
         self.outer = torch.nn.ParameterList([weights(width, width, 0.1) for _ in range(training.blocks)])
@@ -90,7 +104,7 @@ class Network(torch.nn.Module):
         self.tables = [torch.cat([one, torch.zeros(1, one.shape[1])]) for one in self.bases]
 
     def start(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return what the first layer makes of known codes, -1 being unknown, shape (n, width)."""
+        """Return what the first layer makes of known codes, -1 being unknown, shape (n, width + answers)."""
         seen = [table[codes[:, place]] for place, table in enumerate(self.tables)]
         return functional.linear(torch.cat([*seen, (codes >= 0).float()], dim=1), self.read, self.read_bias)
 
@@ -100,17 +114,18 @@ class Network(torch.nn.Module):
         return start + functional.linear(self.bases[place][codes], self.read[:, self.parts[place]]) + told
 
     def hidden(self, start: torch.Tensor, drop: "Drop | None" = None) -> torch.Tensor:
-        """Return the last hidden layer, shape (n, width)."""
-        state = start
+        """Return the last hidden layer and what goes past it, shape (n, width + answers)."""
+        state = start[:, : self.width]
         for inner, bias, outer in zip(self.inner, self.inner_bias, self.outer, strict=True):
             inside = functional.relu(functional.linear(functional.layer_norm(state, state.shape[1:]), inner, bias))
             state = state + functional.linear(drop(inside) if drop else inside, outer)
         final = functional.layer_norm(state, state.shape[1:])
-        return drop(final) if drop else final
+        return torch.cat([drop(final) if drop else final, start[:, self.width :]], dim=1)
 
     def logits(self, hidden: torch.Tensor, place: int) -> torch.Tensor:
         """Return how likely each code of one column is, up to a constant, shape (n, codes)."""
-        answer = functional.linear(hidden, self.answer[self.parts[place]])
+        answer = functional.linear(hidden[:, : self.width], self.answer[self.parts[place]])
+        answer = answer + hidden[:, self.width :][:, self.parts[place]]
         return torch.addmm(self.shares[place], answer, self.bases[place].T)
 
 
@@ -178,6 +193,7 @@ def train(
     network = Network(columns, training, generator)
     people, others = (torch.from_numpy(np.ascontiguousarray(one, dtype=np.int64)) for one in (codes, tuning))
     others = others.repeat(REPEATS, 1)
+    batch = min(training.batch, max(LEAST_BATCH, len(people) // 10))
     asked = _asked(others, generator)
     free = [*network.inner_bias, *network.shares, network.read_bias]
     bound = [network.read, *network.inner, *network.outer, network.answer]
@@ -186,33 +202,38 @@ def train(
         lr=training.learning_rate,
     )
     drop = Drop(share=training.dropout, generator=generator)
-    best, lowest, waited, halved, epoch = _copy(network), math.inf, 0, 0, 0
+    averaged = copy.deepcopy(network).requires_grad_(False)
+    share = 1 / max(10.0, EPOCHS_AVERAGED * len(people) / batch)
+    best, lowest, waited, lowered, epoch = _copy(network), math.inf, 0, 0, 0
     for epoch in range(1, training.most_epochs + 1):
-        for rows in torch.split(torch.randperm(len(people), generator=generator), training.batch):
-            batch = people[rows]
-            loss = _loss(network, batch, _asked(batch, generator), drop)
+        for rows in torch.split(torch.randperm(len(people), generator=generator), batch):
+            some = people[rows]
+            loss = _loss(network, some, _asked(some, generator), drop)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
-        seen = _tuning_loss(network, others, asked)
+            for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
+                mean.lerp_(value.detach(), share)
+        seen = _tuning_loss(averaged, others, asked)
         if not math.isfinite(seen):
             raise Invalid(f"the loss is no number after {epoch} passes; lower the learning rate")
         if seen < lowest - 1e-4:
-            best, lowest, waited = _copy(network), seen, 0
+            best, lowest, waited = _copy(averaged), seen, 0
             continue
         waited += 1
         if training.early_stopping and waited >= training.patience:
-            if halved == training.halvings:
+            if lowered == training.lowerings:
                 break
             network.load_state_dict(best)
-            waited, halved = 0, halved + 1
+            averaged.load_state_dict(best)
+            waited, lowered = 0, lowered + 1
             for group in optimiser.param_groups:
-                group["lr"] /= 2
+                group["lr"] *= LOWER
     if training.early_stopping:
-        network.load_state_dict(best)
+        averaged.load_state_dict(best)
         seen = lowest
-    return Trained(network=network.requires_grad_(False), epochs=epoch, loss=seen)
+    return Trained(network=averaged, epochs=epoch, loss=seen)
 
 
 def _copy(network: Network) -> dict[str, torch.Tensor]:

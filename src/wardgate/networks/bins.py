@@ -1,76 +1,23 @@
 """Every column as a few codes, and values from codes; no value that few persons have is ever kept as such.
 
-Numbers become bins of about equally many persons. Inside a bin lie pieces: a single value where at least
-`min_persons` share it and it is common or stands out (pressures that end in 0), else an interval that at least as many
-fall into and from which values are drawn evenly.
+Numbers become bins of about equally many persons, made of pieces (networks.pieces).
 Nothing here is noisy: cuts and shares are those of the persons, so what is built on it stays in the ward.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.marginals.levels import even_groups
 from wardgate.measures.encoding import LABEL
+from wardgate.networks.pieces import Codes, Pieces, Vector, drawn_from, pieces_of, within
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
 
-Codes = NDArray[np.int32]
-"""Code of every value, shape (n, columns) or (n,); -1 where it is not known."""
-
-Vector = NDArray[np.float64]
-
-SHARE = 0.01
-"""Share of persons from which a value of a number is a piece of its own, and that an interval holds about."""
-
-APART = 3.0
-"""Standard errors by which a value must be commoner than its neighbours to be a piece of its own with fewer persons."""
-
-DECIMALS = 4
-"""Decimal places up to which a column counts as rounded."""
-
 HEAVY = 0.05
 """Share of persons from which a bin of a number may behave unlike its neighbours."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pieces:
-    """What the bins of a number are made of, sorted by `low`; in units of the last decimal where it is rounded.
-
-    Attributes:
-        low, high: Both ends belong to a piece; equal for a single value, shape (p,).
-        weight: Persons in each, shape (p,).
-        code: The bin of each, shape (p,).
-        alone: Which are a value shared by many, shape (p,).
-        decimals: Places that values are rounded to; None where they are not.
-    """
-
-    low: Vector
-    high: Vector
-    weight: Vector
-    code: Codes
-    alone: NDArray[np.bool_]
-    decimals: int | None
-
-    def scaled(self, numbers: Vector) -> Vector:
-        """Return numbers in the units of the pieces."""
-        return numbers if self.decimals is None else np.rint(numbers * 10.0**self.decimals)
-
-    def holding(self, axis: Vector) -> NDArray[np.int64]:
-        """Return the piece that holds each number; outside all of them the nearest interval, if there is any."""
-        at = np.maximum(np.searchsorted(self.low, axis, side="right") - 1, 0)
-        outside = (axis < self.low[at]) | (axis > self.high[at])
-        if outside.any():
-            wide = np.flatnonzero(~self.alone) if not self.alone.all() else np.arange(len(self.low))
-            far = axis[outside, None]
-            gap = np.maximum(self.low[wide] - far, far - self.high[wide])
-            at[outside] = wide[np.argmin(gap, axis=1)]
-        return at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,35 +108,17 @@ def decode(column: Column, codes: Codes, *, rng: np.random.Generator) -> pl.Seri
         every = pl.Series([value for values in column.values for value in values])
         drawn = every.gather(pl.Series(at, dtype=pl.Int64)).cast(kind)
     else:
-        drawn = pl.Series(_from_pieces(column.pieces, safe, rng)).cast(kind)
+        drawn = pl.Series(drawn_from(column.pieces, safe, rng)).cast(kind)
     drawn = drawn.rename(column.feature.name)
     return drawn.set(pl.Series(gone), None) if gone.any() else drawn
 
 
 def restricted(column: Column, low: float, high: float) -> tuple[Column, Vector]:
     """Return the column of a number cut to [low, high], and how much of each code is left, shape (codes,)."""
-    pieces = column.pieces
-    if pieces is None:
+    if column.pieces is None:
         raise Invalid(f"'{column.feature.name}' is no number; a condition on it cannot be a range")
-    if pieces.decimals is not None:
-        unit = 10.0**pieces.decimals
-        low, high = math.ceil(low * unit - 1e-6), math.floor(high * unit + 1e-6)
-    start, stop = np.maximum(pieces.low, low), np.minimum(pieces.high, high)
-    share = np.clip(_length(pieces, start, stop) / _length(pieces, pieces.low, pieces.high), 0.0, 1.0)
-    share = np.where(start > stop, 0.0, share)
-    if low == high and not share.any():
-        share = ((pieces.low <= low) & (low <= pieces.high)).astype(np.float64)
-    kept = share > 0
-    cut = Pieces(
-        low=start[kept],
-        high=stop[kept],
-        weight=(pieces.weight * share)[kept],
-        code=pieces.code[kept],
-        alone=pieces.alone[kept],
-        decimals=pieces.decimals,
-    )
-    left = np.bincount(cut.code, weights=cut.weight, minlength=column.codes)
-    whole = np.bincount(pieces.code, weights=pieces.weight, minlength=column.codes)
+    cut = within(column.pieces, low, high)
+    left, whole = (np.bincount(one.code, one.weight, column.codes) for one in (cut, column.pieces))
     return replace(column, pieces=cut), left / np.where(whole > 0, whole, 1.0)
 
 
@@ -294,131 +223,9 @@ def _codes_of_places(column: Column) -> Codes:
 def _numeric(feature: Feature, numbers: Vector, *, bins: int, floor: int) -> Column:
     present = numbers[~np.isnan(numbers)]
     gone = len(numbers) - len(present)
-    decimals = 0 if feature.type == "integer" else _decimals(present, floor)
-    unit = 1.0 if decimals is None else 10.0**decimals
-    axis = present * unit if decimals is None else np.rint(present * unit)
-    limits = (feature.range or (0.0, 1.0))[0] * unit, (feature.range or (0.0, 1.0))[1] * unit
-    value, held = np.unique(axis, return_counts=True)
-    alone = _alone(held, floor, rounded=decimals is not None)
-    shared, rest = value[alone], np.repeat(value[~alone], held[~alone])
-    rounded = decimals is not None
-    least = max(2 * floor, round(SHARE * len(axis)))
-    cells = _cells(rest, limits, least=least, floor=floor, rounded=rounded) if len(rest) >= floor else []
-    centres = [*shared, *((low + high) / 2 for low, high, _ in cells)]
-    persons = np.array([*held[alone], *(weight for *_, weight in cells)], dtype=np.float64)
-    order = np.argsort(centres, kind="stable")
-    code = np.empty(len(order), dtype=np.int32)
-    code[order] = even_groups(persons[order], bins, floor=float(floor)) if len(order) else ()
-    found = [
-        (float(one), float(one), float(many), int(at), True)
-        for one, many, at in zip(shared, held[alone], code[: len(shared)], strict=True)
-    ]
-    for (low, high, weight), at in zip(cells, code[len(shared) :], strict=True):
-        parts = _around(low, high, shared[(shared >= low) & (shared <= high)], rounded)
-        lengths = [stop - start + rounded for start, stop in parts]
-        found += [
-            (start, stop, weight * length / sum(lengths), int(at), False)
-            for (start, stop), length in zip(parts, lengths, strict=True)
-        ]
-    found.sort()
-    lows, highs, weights, codes, single = (
-        (np.array(part) for part in zip(*found, strict=True)) if found else (np.empty(0) for _ in range(5))
-    )
-    pieces = Pieces(
-        low=lows,
-        high=highs,
-        weight=weights,
-        code=codes.astype(np.int32),
-        alone=single.astype(np.bool_),
-        decimals=decimals,
-    )
+    pieces = pieces_of(present, feature, bins=bins, floor=floor)
+    weight = np.bincount(pieces.code, weights=pieces.weight).astype(np.float64) if len(pieces.code) else np.empty(0)
     missing = gone >= floor
-    own: Vector = np.bincount(pieces.code, weights=pieces.weight) if found else np.empty(0)
-    return Column(feature=feature, weight=np.append(own, gone) if missing else own, pieces=pieces, missing=missing)
-
-
-def _decimals(present: Vector, floor: int) -> int | None:
-    """Return the places that all but fewer than `floor` persons are rounded to, or None."""
-    for places in range(DECIMALS + 1):
-        scaled = present * 10.0**places
-        if int((np.abs(scaled - np.rint(scaled)) > 1e-6 * np.maximum(1.0, np.abs(scaled))).sum()) < floor:
-            return places
-    return None
-
-
-def _alone(held: NDArray[np.int64], floor: int, *, rounded: bool) -> NDArray[np.bool_]:
-    """Return which sorted values are pieces of their own."""
-    enough = held >= floor
-    if not rounded or len(held) < 2:
-        return enough
-    around = np.convolve(np.pad(held, 2, mode="reflect" if len(held) > 2 else "edge"), (1, 1, 0, 1, 1), "valid") / 4
-    stands_out = held - around > APART * np.sqrt(np.maximum(around, 1.0))
-    return np.asarray(enough & ((held >= SHARE * held.sum()) | stands_out))
-
-
-def _cells(
-    rest: Vector, limits: tuple[float, float], *, least: int, floor: int, rounded: bool
-) -> list[tuple[float, float, float]]:
-    """Cut sorted values into intervals of about `least` and no fewer than `floor` persons; (low, high, persons).
-
-    The outer ends are no person's value: an outer interval is as wide as keeps its mean.
-    """
-    count = max(1, len(rest) // least)
-    first = np.searchsorted(rest, rest, side="left")  # equal values lie in one interval
-    cell = np.minimum(first * count // len(rest), count - 1)
-    starts = [0]
-    for at in np.flatnonzero(np.diff(cell)) + 1:
-        if at - starts[-1] >= floor and len(rest) - at >= floor:
-            starts.append(int(at))
-    starts.append(len(rest))
-    inner = [(rest[at - 1] + rest[at]) / 2 for at in starts[1:-1]]
-    if rounded:
-        inner = [math.floor(edge) for edge in inner]
-    means = [float(rest[start:stop].mean()) for start, stop in pairwise(starts)]
-    if inner:
-        outer = 2 * means[0] - inner[0], 2 * means[-1] - inner[-1]
-    else:
-        reach = math.sqrt(3) * float(rest.std())
-        outer = means[0] - reach, means[0] + reach
-    lowest, highest = max(limits[0], outer[0]), min(limits[1], outer[1])
-    if rounded:
-        lowest, highest = math.ceil(lowest), math.floor(highest)
-    lows = [min([lowest, *inner[:1]]), *(edge + 1 if rounded else np.nextafter(edge, np.inf) for edge in inner)]
-    highs = [*inner, max(highest, lows[-1])]
-    sizes = np.diff(starts)
-    return [(float(low), float(high), float(size)) for low, high, size in zip(lows, highs, sizes, strict=True)]
-
-
-def _around(low: float, high: float, taken: Vector, rounded: bool) -> list[tuple[float, float]]:
-    """Return what is left of [low, high] beside single values; all of it where nothing is."""
-    parts, start = [], low
-    for value in taken:
-        stop = value - 1 if rounded else np.nextafter(value, -np.inf)
-        if start <= stop:
-            parts.append((float(start), float(stop)))
-        start = value + 1 if rounded else np.nextafter(value, np.inf)
-    if start <= high:
-        parts.append((float(start), float(high)))
-    return parts or [(low, high)]
-
-
-def _length(pieces: Pieces, low: Vector, high: Vector) -> Vector:
-    """Return how many values fit, or how long an interval is; a single value counts as 1."""
-    length = high - low + (pieces.decimals is not None)
-    return np.where(pieces.high == pieces.low, 1.0, length)
-
-
-def _from_pieces(pieces: Pieces, codes: Codes, rng: np.random.Generator) -> Vector:
-    order = np.argsort(pieces.code, kind="stable")
-    ends = np.cumsum(pieces.weight[order])
-    size = int(pieces.code.max()) + 1
-    last = np.searchsorted(pieces.code[order], np.arange(size), side="right") - 1
-    first = np.searchsorted(pieces.code[order], np.arange(size), side="left")
-    before = np.where(first > 0, ends[first - 1], 0.0)
-    point = before[codes] + rng.random(len(codes)) * (ends[last] - before)[codes]
-    at = order[np.clip(np.searchsorted(ends, point, side="right"), first[codes], last[codes])]
-    low, high = pieces.low[at], pieces.high[at]
-    if pieces.decimals is None:
-        return low + rng.random(len(codes)) * (high - low)
-    units = np.minimum(low + np.floor(rng.random(len(codes)) * (high - low + 1)), high)
-    return np.asarray(np.round(units / 10.0**pieces.decimals, pieces.decimals))
+    return Column(
+        feature=feature, weight=np.append(weight, gone) if missing else weight, pieces=pieces, missing=missing
+    )

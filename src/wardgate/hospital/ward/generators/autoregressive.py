@@ -10,9 +10,10 @@ import polars as pl
 from wardgate.entropy import Entropy
 from wardgate.marginals.sampling import Where, keep_rules
 from wardgate.measures.encoding import LABEL, labels
-from wardgate.networks.bins import Codes, Column, columns_of, decode, encode
+from wardgate.networks.bins import Column, columns_of, decode, encode
 from wardgate.networks.conditions import Conditions, conditions
 from wardgate.networks.installed import require_torch
+from wardgate.networks.pieces import Codes
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused
@@ -59,9 +60,9 @@ class Autoregressive:
     width: int = 128
     blocks: int = 2
     waves: int = 5
-    dropout: float = 0.3
+    dropout: float = 0.2
     weight_decay: float = 0.01
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     batch: int = 256
     most_epochs: int = 200
     early_stopping: bool = True
@@ -233,6 +234,7 @@ class FittedNetwork:
             rows,
             given={inner[place]: code for place, code in met.given.items() if place in inner},
             limits={inner[place]: allowed for place, allowed in met.limits.items()},
+            last=next((inner[place] for place in self.varying if self.columns[place].feature.name == LABEL), None),
             rng=rng,
         )
         return pl.DataFrame([decode(column, codes[:, place], rng=rng) for place, column in enumerate(met.columns)])
