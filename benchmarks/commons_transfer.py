@@ -10,10 +10,12 @@ without him. Two models of a site are compared on the same persons, drawn again 
 the intervals hold the tested persons' chance, and that of splits and noise only as far as five seeds average it.
 
 Every person pays epsilon once (docs/adr/0010): a hospital with at least 2,500 persons x epsilon in training gives a
-corpus of its own, all others take part in one joint corpus from summed marginals. Ridge logistic regression everywhere.
+corpus of its own, all others take part in one joint corpus from summed marginals. Ridge logistic regression everywhere;
+the ridge of the local and of the federated models, and how far the hybrids are drawn, are chosen in each fold by
+cross-validation inside the training persons. That of the commons model is 1.
 
-Limits: how far a hybrid is drawn is chosen in each fold on held-out training persons, but that intercept and scale have
-room of their own was decided on two seeds of the same stroke data. Regions of the eICU demo are few and small.
+Limits: that intercept and scale have room of their own was decided on two seeds of the same stroke data. Regions of the
+eICU demo are few and small.
 """
 
 import json
@@ -43,7 +45,7 @@ from wardgate.marginals.sampling import sample
 from wardgate.marginals.workload import count
 from wardgate.measures.calibration import slope_of_counts
 from wardgate.measures.encoding import LABEL, design_matrix, labels
-from wardgate.measures.logistic import fit
+from wardgate.measures.logistic import fit, penalty
 from wardgate.measures.towards import (
     STRENGTHS,
     Centre,
@@ -65,7 +67,9 @@ DELTA = 1e-6
 SEEDS, FOLDS, FIRST_SEED = 5, 5, 200
 DRAWS = 300
 SMALL, EVENTS = 500, 10
-COMMONS_ROWS = 1_000.0
+RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
+COMMONS_ROWS = (0.0, 1_000.0, 5_000.0)
+INNER = 3
 OPEN = Room(intercept=10.0, scale=1.0)
 MODELS = (
     "local",
@@ -175,13 +179,48 @@ def commons(dictionary: Dictionary, train: Mapping[str, pl.DataFrame], epsilon: 
     return corpora
 
 
-def own(x: Vector, y: NDArray[np.int8]) -> Vector:
-    """A hospital's own model; a smoothed rate where it has one outcome only."""
+def own(x: Vector, y: NDArray[np.int8], fold: NDArray[np.int64]) -> Vector:
+    """A hospital's own model, its ridge by cross-validation; a smoothed rate where it has one outcome only."""
+    if min(y.sum(), len(y) - y.sum()) >= INNER:
+        return fit(x, y, ridge=tuned(x, y, fold, [ridge_at(x, ridge) for ridge in RIDGES])[0])
     if len(np.unique(y)) == 2:
-        return fit(x, y, ridge=1.0)
+        return fit(x, y, ridge=max(RIDGES))
     found = np.zeros(x.shape[1])
     found[0] = math.log((float(y.sum()) + 0.5) / (len(y) - float(y.sum()) + 0.5))
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """A penalty: where to, and how strongly."""
+
+    ridge: float
+    rows: float
+    centre: Vector
+    metric: Vector
+
+
+def ridge_at(x: Vector, ridge: float, *, shared: Centre | None = None, rows: float = 0.0) -> Pull:
+    """A ridge towards 0 and a pull of so many rows towards the commons, as one quadratic."""
+    metric, aim = np.diag(penalty(x.shape[1], ridge)), np.zeros(x.shape[1])
+    if shared is not None and rows:
+        drawn = precision(shared, strength=rows, room=OPEN)
+        metric = metric + drawn
+        aim = np.linalg.solve(metric, drawn @ shared.beta)
+    return Pull(ridge=ridge, rows=rows, centre=aim, metric=metric)
+
+
+def tuned(x: Vector, y: NDArray[np.int8], fold: NDArray[np.int64], menu: Sequence[Pull]) -> tuple[float, Pull]:
+    """Return the ridge and the whole pull with the least log-loss on held-out persons."""
+    losses = np.zeros(len(menu))
+    for part in np.unique(fold):
+        out = fold == part
+        for place, pull in enumerate(menu):
+            beta = fit_towards(x[~out], y[~out], centre=pull.centre, precision=pull.metric)
+            eta = x[out] @ beta
+            losses[place] += float(np.sum(np.logaddexp(0, eta) - y[out] * eta))
+    best = menu[int(np.argmin(losses))]
+    return best.ridge, best
 
 
 def dealt(y: NDArray[np.int8], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -211,7 +250,7 @@ def predict(data: Data, epsilon: float) -> Predicted:
     found = Predicted(
         logits=logits,
         folds={site: np.empty((SEEDS, len(y[site])), dtype=np.int64) for site in y},
-        strengths={"commons + own": [], "hybrid": []},
+        strengths={"commons + own": [], "hybrid": [], "rows of the commons in the hybrid's fit": []},
         refused=0,
     )
     for seed in range(SEEDS):
@@ -242,24 +281,25 @@ def trained(
 ) -> dict[str, dict[str, Vector]]:
     """Return every model's coefficients at every site; where no corpus was made, what sites have without one."""
     if not corpora:
-        return without_commons(mine)
+        return without_commons(mine, rng)
     rows = np.concatenate([design_matrix(features, corpus) for corpus in corpora])
     outcome = np.concatenate([labels(corpus) for corpus in corpora])
     shared = centre_of(rows, outcome, fit(rows, outcome, ridge=1.0))
-    every, ill = (np.concatenate([one[place] for one in mine.values()]) for place in (0, 1))
-    federated = centre_of(every, ill, fit(every, ill, ridge=1.0))
-    # The federated fit again, drawn to the commons instead of to 0: the same sums over hospitals.
-    metric = precision(shared, strength=COMMONS_ROWS, room=OPEN)
-    both = fit_towards(every, ill, centre=shared.beta, precision=metric)
+    inner = {site: dealt(y, INNER, rng) for site, (_, y) in mine.items()}
+    federated, every, ill, fold = pooled(mine, inner)
+    # The federated fit again, drawn to the commons too: the same sums over hospitals.
+    menu = [ridge_at(every, ridge, shared=shared, rows=rows) for ridge in RIDGES[1:-1] for rows in COMMONS_ROWS]
+    _, pull = tuned(every, ill, fold, menu)
+    strengths["rows of the commons in the hybrid's fit"].append(pull.rows)
+    both = fit_towards(every, ill, centre=pull.centre, precision=pull.metric)
     joined = Centre(beta=both, middle=federated.middle, information=federated.information)
-    inner = {site: dealt(y, FOLDS, rng) for site, (_, y) in mine.items()}
     chosen = {}
     for name, centre in (("commons + own", shared), ("hybrid", joined)):
         sums = sum(held_out_losses(*one, centre, inner[site]).sum(axis=0) for site, one in mine.items())
         chosen[name] = best_strength(sums)
         strengths[name].append(chosen[name])
     return {
-        "local": {site: own(*one) for site, one in mine.items()},
+        "local": {site: own(*one, inner[site]) for site, one in mine.items()},
         "commons": dict.fromkeys(mine, shared.beta),
         "commons, recalibrated": {site: pulled(*one, shared, strength=math.inf) for site, one in mine.items()},
         "federated": dict.fromkeys(mine, federated.beta),
@@ -269,10 +309,22 @@ def trained(
     }
 
 
-def without_commons(mine: Mapping[str, tuple[Vector, NDArray[np.int8]]]) -> dict[str, dict[str, Vector]]:
+def pooled(
+    mine: Mapping[str, tuple[Vector, NDArray[np.int8]]], inner: Mapping[str, NDArray[np.int64]]
+) -> tuple[Centre, Vector, NDArray[np.int8], NDArray[np.int64]]:
+    """The federated fit (exact sums equal pooled training), its ridge by cross-validation; and the pooled persons."""
     every, ill = (np.concatenate([one[place] for one in mine.values()]) for place in (0, 1))
-    federated = centre_of(every, ill, fit(every, ill, ridge=1.0))
-    alone = {site: own(*one) for site, one in mine.items()}
+    fold = np.concatenate([inner[site] for site in mine])
+    ridge, _ = tuned(every, ill, fold, [ridge_at(every, ridge) for ridge in RIDGES[1:-1]])
+    return centre_of(every, ill, fit(every, ill, ridge=ridge)), every, ill, fold
+
+
+def without_commons(
+    mine: Mapping[str, tuple[Vector, NDArray[np.int8]]], rng: np.random.Generator
+) -> dict[str, dict[str, Vector]]:
+    inner = {site: dealt(y, INNER, rng) for site, (_, y) in mine.items()}
+    federated, _, _, _ = pooled(mine, inner)
+    alone = {site: own(*one, inner[site]) for site, one in mine.items()}
     near = {site: pulled(*one, federated, strength=math.inf) for site, one in mine.items()}
     joint = dict.fromkeys(mine, federated.beta)
     return dict(zip(MODELS, (alone, alone, alone, joint, near, alone, near), strict=True))

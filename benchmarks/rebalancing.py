@@ -3,9 +3,9 @@
     python benchmarks/rebalancing.py
 
 The International Stroke Trial by country, from the folder WARDGATE_DATA (default ../shared/data): death within 14 days
-(9 %), and death or dependency at six months (60 %). Countries of 500 persons and more; in each of five seeds 60 % of
+(9 %), and death or dependency at six months (60 %). Countries of 500 to 5,000 persons; in each of five seeds 60 % of
 the persons train, 15 % tune and 25 % are a locked test that decides nothing. Each request is judged by `rebalance` on
-training and tuning persons, generators being fitted anew in each of five folds; then both models are tested on the
+training and tuning persons, generators being fitted anew in each of three folds; then both models are tested on the
 locked persons. Gains are paired; their intervals draw countries-and-seeds again, all requests of one together. The
 same persons stand in several seeds. Where the private generator refuses so few persons, nothing is tried.
 
@@ -40,7 +40,8 @@ from wardgate.records.errors import Invalid, Refused
 DATA = (ROOT / os.environ.get("WARDGATE_DATA", "../shared/data")).resolve()
 EPSILON, DELTA = 1.0, 1e-6
 SEEDS, FIRST_SEED = 5, 300
-LEAST_PERSONS = 500
+LEAST_PERSONS, MOST_PERSONS = 500, 5_000
+FOLDS = 3
 GENERATORS = {"marginal-tree, epsilon 1": MarginalTree(), "sequential-cart, no privacy": SequentialCart()}
 STUDIES = {
     "dead at 14 days": (
@@ -48,7 +49,7 @@ STUDIES = {
         (0.05, 0.1, 0.2),
         {
             "deaths to 30 %": (Wanted(where={"label": 1}, share=0.3),),
-            "three times as many unconscious": (Wanted(where={"consciousness": "unconscious"}, factor=3),),
+            "three times as many drowsy": (Wanted(where={"consciousness": "drowsy"}, factor=3),),
             "deaths of women and of the young": (
                 Wanted(where={"label": 1, "sex": "female"}, factor=3),
                 Wanted(where={"label": 1, "age": (16, 69)}, factor=4),
@@ -60,7 +61,7 @@ STUDIES = {
         (0.3, 0.5, 0.7),
         {
             "the old who do well, three times": (Wanted(where={"label": 0, "age": (80, 99)}, factor=3),),
-            "three times as many unconscious": (Wanted(where={"consciousness": "unconscious"}, factor=3),),
+            "three times as many drowsy": (Wanted(where={"consciousness": "drowsy"}, factor=3),),
             "outcomes of the drowsy and of the young": (
                 Wanted(where={"label": 0, "consciousness": "drowsy"}, factor=4),
                 Wanted(where={"label": 1, "age": (16, 59)}, factor=4),
@@ -97,7 +98,7 @@ def countries(study_file: str) -> tuple[Dictionary, dict[str, pl.DataFrame]]:
     whole = pl.read_csv(DATA / "ist_stroke" / "IST.csv", infer_schema_length=0, encoding="utf8-lossy")
     found = {}
     for name, part in whole.group_by("COUNTRY", maintain_order=True):
-        if part.height >= LEAST_PERSONS:
+        if LEAST_PERSONS <= part.height <= MOST_PERSONS:
             with tempfile.TemporaryDirectory() as scratch:
                 part.write_csv(Path(scratch) / "IST.csv")
                 found[str(name[0])] = features_of(study, load(Path(scratch), study, mapping=mapping).table)
@@ -170,6 +171,7 @@ def tried(
         rng=rng,
         thresholds=thresholds,
         refit=refit,
+        folds=FOLDS,
     )
     known = pl.concat([real, tuning])
     more, _ = enriched(fitted, wanted, known, rng=rng)
