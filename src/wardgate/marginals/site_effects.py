@@ -21,7 +21,7 @@ PASSES = 4
 """Times that the common part and the differences are estimated in turn."""
 
 FITS = 25
-SPREADS = np.geomspace(0.003, 3.0, 30)
+SPREADS = np.geomspace(0.003, 1.0, 25)
 """Standard deviations between hospitals that are weighed against each other, in units of the scale of an effect."""
 
 LEAST = 0.05
@@ -69,15 +69,20 @@ def evidence(effect: Table, *, variance: float, scale: Table) -> Table:
     return np.asarray(-0.5 * (np.log(total) + effect.ravel() ** 2 / total).sum(axis=1))
 
 
-def pulled(effect: Table, *, variance: float, scale: Table, others: Table | None = None) -> Table:
+def pulled(
+    effect: Table, *, variance: float, scale: Table, others: Table | None = None, spread: Table | None = None
+) -> Table:
     """Return the posterior mean of effects that are normal around zero before noise, one spread times their scale.
 
     Args:
         variance: Noise variance of one entry.
         scale: How large one unit of effect would be in each entry, e.g. persons of the site.
         others: Log likelihood of the spreads by effects of the same kind.
+        spread: Log likelihood of the spreads by everything that is known; by default these effects and `others`.
     """
     said = evidence(effect, variance=variance, scale=scale) + (0.0 if others is None else others)
+    if spread is not None:
+        said = spread
     weight = np.exp(said - said.max())
     prior = np.multiply.outer(SPREADS**2, scale**2)
     return np.asarray(effect * np.tensordot(weight / weight.sum(), prior / (prior + variance), axes=1))
@@ -129,12 +134,12 @@ def tilted(whole: TreeModel, counted: Counted) -> tuple[TreeModel, ...]:
     sites = len(counted.persons)
     share = np.where(counted.persons > 0, counted.cases / np.maximum(counted.persons, 1e-9), whole.label[1])
     common = _margins(whole, counted.bins)
-    others = _spreads(whole, counted, common)
+    others, together = _spreads(whole, counted, common)
     nodes: list[list[Node]] = [[] for _ in range(sites)]
     groups: list[dict[int, Table]] = [{} for _ in range(sites)]
     for node in whole.nodes:
         column, bins = counted.columns[node.column], np.asarray(counted.bins[node.column])
-        targets = _targets(column, common[node.column], counted, whole.label, others=others)
+        targets = _targets(column, common[node.column], counted, whole.label, others=others, together=together)
         for place in range(sites):
             above = groups[place].get(node.parent, np.ones((2, 1)))
             moved = _moved(node, bins, targets[place], above)
@@ -179,20 +184,30 @@ def _noise(column: Bins, both: Table, counted: Counted) -> float:
     return column.variance + counted.sizes_variance * float(np.mean(both**2)) / (4 if len(both) == 2 else 1)
 
 
-def _spreads(whole: TreeModel, counted: Counted, common: dict[int, Table]) -> Table:
-    """Return what all columns together say of the spread between hospitals, as `evidence` does."""
-    said = []
+def _spreads(whole: TreeModel, counted: Counted, common: dict[int, Table]) -> tuple[Table, Table]:
+    """Return what all columns together say of the spread between hospitals, as `evidence` does: mixes, then slopes.
+
+    Columns may differ much more between hospitals than others do, so their mixes lend each other the mean of what they
+    say; slopes by label hardly differ, so all of them have one spread.
+    """
+    mixes, slopes = np.zeros(len(SPREADS)), np.zeros(len(SPREADS))
+    seen = counted.seen & (counted.persons > 0)
     for place, column in enumerate(counted.columns):
         both = whole.label @ common[place]
-        mix, _, _ = _excess(column, common[place], counted)
-        scale = counted.persons[:, None] * np.sqrt(both * (1 - both))
-        seen = counted.seen & (counted.persons > 0)
-        if seen.any():
-            said.append(evidence(mix[seen], variance=_noise(column, both, counted), scale=scale[seen]))
-    return np.mean(said, axis=0) if said else np.zeros(1)
+        deviation = np.sqrt(both * (1 - both))
+        mix, link, share = _excess(column, common[place], counted)
+        scale = counted.persons[:, None] * deviation
+        mixes += evidence(mix[seen], variance=_noise(column, both, counted), scale=scale[seen])
+        spread = 2 * share * (1 - share) * scale
+        slopes += evidence(link[seen], variance=_slope_noise(column, whole.label), scale=spread[seen])
+    return mixes / max(len(counted.columns), 1), slopes
 
 
-def _targets(column: Bins, common: Table, counted: Counted, label: Table, *, others: Table) -> Table:
+def _slope_noise(column: Bins, label: Table) -> float:
+    return column.variance * (1 + (2 * float(label[1]) - 1) ** 2)
+
+
+def _targets(column: Bins, common: Table, counted: Counted, label: Table, *, others: Table, together: Table) -> Table:
     """Return P(bin | label) of each site, shape (sites, 2, bins); over all sites it adds up to the common one."""
     persons, cases = counted.persons, counted.cases
     both = label @ common
@@ -210,8 +225,8 @@ def _targets(column: Bins, common: Table, counted: Counted, label: Table, *, oth
         shift /= np.maximum(persons, 1e-9)[:, None]
         spread = 2 * persons[:, None] * share * (1 - share)
         slope = np.zeros_like(link)
-        variance = column.variance * (1 + (2 * float(label[1]) - 1) ** 2)
-        slope[seen] = pulled(link[seen], variance=variance, scale=spread[seen] * deviation)
+        variance = _slope_noise(column, label)
+        slope[seen] = pulled(link[seen], variance=variance, scale=spread[seen] * deviation, spread=together)
         slope /= np.maximum(spread, 1e-9)
         moved = np.stack([shift - share * slope, shift + (1 - share) * slope], axis=1)
         within = common - np.einsum("sl,slk->lk", by_label, moved) / total[:, None]
