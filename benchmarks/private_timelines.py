@@ -196,9 +196,7 @@ def icu(table: pl.DataFrame, plan: Dictionary, epsilon: float) -> list[Figure]:
         *figures_of(
             name,
             found,
-            {
-                "within_person": "laboratory values are measured twice a day; the noise of this budget hides their course"
-            },
+            {"within_person": "laboratory values, measured twice a day: the noise of this budget hides their course"},
         ),
         worth(name, shares),
         Figure(name=f"{name}: fit", value=round(float(np.mean(seconds)), 1), unit="CPU-s", seeds=ICU_SEEDS),
