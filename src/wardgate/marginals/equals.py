@@ -86,12 +86,22 @@ def spanning_tree(
 
 
 def closest_tables(
-    domain: Domain, plan: EqualPlan, codes: Codes, *, rules: tuple[ClinicalRule, ...], choose: Choose
+    domain: Domain,
+    plan: EqualPlan,
+    codes: Codes,
+    *,
+    rules: tuple[ClinicalRule, ...],
+    choose: Choose,
+    rng: np.random.Generator,
 ) -> Answers:
     """Ask for histograms and links to the label, then for one table after the other where the model is most wrong.
 
     Candidates are all pairs, and with a label all pairs beside it. What the model expects of them is seen in rows drawn
     from it. No table is left to choose, or none is chosen as worth its noise: the road ends early, and the claim stays.
+
+    Args:
+        codes: Encoded persons; only scores that go to `choose` are computed from them.
+        rng: Of the rows in which the model is seen; it protects nobody.
 
     Raises:
         Refused: too few persons for this budget, or a label of one class.
@@ -116,7 +126,6 @@ def closest_tables(
     graph = graphical.fit(known.sizes, tables, steps=LAST_STEPS)
     names = [column.name for column in domain.columns]
     exact = _counted(codes, known, label)
-    rng = np.random.default_rng(0)  # pictures of a public model; nothing here protects anybody
     for _ in range(plan.rounds):
         drawn = graphical.draw(graph, PICTURE_ROWS, rng=rng)
         picture = np.column_stack([drawn[name] for name in names]).astype(np.int32)

@@ -110,14 +110,14 @@ class AdaptiveMarginals:
             Invalid: the budget is not positive, or the table does not fit the dictionary.
             Refused: too few persons for this budget, or a label of one class.
         """
-        del rng, tuning  # nothing in this fit is tuned, and what is random is the protecting noise
+        del tuning  # nothing in this fit is tuned
         domain = self._domain(dictionary)
         budget = self._plan(domain, epsilon=epsilon, delta=delta)
         if entropy.name not in ("system", "unsafe-test"):
             raise Invalid(f"unknown source of noise '{entropy.name}'")
         codes = encode(domain, table)
         choose = private_choice(budget, entropy=entropy)
-        road = closest_tables(domain, budget, codes, rules=dictionary.rules, choose=choose)
+        road = closest_tables(domain, budget, codes, rules=dictionary.rules, choose=choose, rng=rng)
         return FittedAdaptive(
             model=answered(road, codes, entropy=entropy),
             claim=self._claim(budget, "system" if entropy.name == "system" else "unsafe-test"),

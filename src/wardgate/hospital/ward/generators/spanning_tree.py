@@ -104,7 +104,7 @@ class SpanningTree:
             Invalid: the budget is not positive, or the table does not fit the dictionary.
             Refused: too few persons for this budget.
         """
-        del rng, tuning  # nothing in this fit is tuned, and what is random is the protecting noise
+        del rng, tuning  # nothing here is tuned, or random but the protecting noise
         domain = self._domain(dictionary)
         budget = self._plan(domain, epsilon=epsilon, delta=delta)
         if entropy.name not in ("system", "unsafe-test"):
