@@ -11,7 +11,7 @@ from wardgate.networks.timeline_coding import Coding, coded, coding_of
 from wardgate.networks.timeline_drawing import draw_rows, draw_statics
 from wardgate.networks.timeline_past import Batch, Past, pasts
 from wardgate.networks.timeline_training import Schedule, built, train
-from wardgate.networks.timelines import Network, Sizes
+from wardgate.networks.timelines import POWERS, Network, Sizes
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import NotEvaluable, Refused
 from wardgate.records.feature import Feature
@@ -190,7 +190,7 @@ def test_no_distribution_sees_what_comes_later(coding: Coding, network: Network)
 
 
 def test_columns_of_a_row_see_only_the_columns_before_them(coding: Coding, network: Network) -> None:
-    powers = torch.rand(5, 3, 4)
+    powers = torch.rand(5, 3, POWERS)
     start, last = torch.rand(5, SMALL.head), torch.rand(5)
     for at in range(3):
         other = powers.clone()

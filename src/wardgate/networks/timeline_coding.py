@@ -97,6 +97,10 @@ def coding_of(lines: Lines, *, bins: int, floor: int, most_rows: int) -> Coding:
         _bins(feature, values, everybody, bins=bins, floor=floor)
         for feature, values in zip(columns, known, strict=True)
     )
+    values = tuple(
+        _bins(feature, lines.values[within, at], lines.whose[within], bins=bins, floor=floor)
+        for at, feature in enumerate(lines.features)
+    )
     return Coding(
         columns=columns,
         statics=statics,
@@ -105,15 +109,12 @@ def coding_of(lines: Lines, *, bins: int, floor: int, most_rows: int) -> Coding:
             for feature, values, one in zip(columns, known, statics, strict=True)
         ),
         features=lines.features,
-        values=tuple(
-            _bins(feature, lines.values[within, at], lines.whose[within], bins=bins, floor=floor)
-            for at, feature in enumerate(lines.features)
-        ),
+        values=values,
         start=numbers(lines.time[lines.first], everybody, bins=bins, floor=floor, grain=clock),
         gap=numbers(apart, whose, bins=bins, floor=floor, grain=clock),
         most_rows=kept,
         span=float(ends[-min(floor, lines.persons)]),
-        full=not bool(np.isnan(lines.values).all(axis=1).any()),
+        full=any(one.count for one in values) and not bool(np.isnan(lines.values).all(axis=1).any()),
     )
 
 

@@ -12,7 +12,7 @@ from wardgate.networks.timeline_coding import Coding
 from wardgate.networks.timeline_past import Past
 from wardgate.networks.timeline_rules import Broken
 from wardgate.networks.timeline_training import Weights, built, one_thread
-from wardgate.networks.timelines import Network, Sizes
+from wardgate.networks.timelines import POWERS, Network, Sizes
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -106,8 +106,8 @@ def draw_rows(
             when.append(hours)
             what.append(values)
             place = network.ranks(codes)[1]
+            taken = network.row_input(network.powers(seen, place, summary), clock)
             past = past.after(seen, place, hour[:, None])
-            taken = network.row_input(network.powers(seen, place), clock)
             memory = network.memory(taken[:, None], memory[None])[0][:, 0]
             if number + 1 == coding.most_rows:
                 break
@@ -213,7 +213,7 @@ def _values(network: Network, context: Tensor, summary: Tensor, seen: Tensor, ge
     """Draw the code of each value that is measured, column after column, shape (n, features)."""
     start = network.value_start(context, summary, seen)
     codes = torch.zeros(seen.shape, dtype=torch.int64)
-    powers = torch.zeros((*seen.shape, 4))
+    powers = torch.zeros((*seen.shape, POWERS))
     for at in range(network.features):
         here = torch.nonzero(seen[:, at])[:, 0]
         if not len(here):
@@ -221,7 +221,7 @@ def _values(network: Network, context: Tensor, summary: Tensor, seen: Tensor, ge
         logits = network.value_logits(at, start[here, at], summary[here, at, 1], powers[here])
         picked = _picked(torch.softmax(logits, dim=1), generator)
         codes[here, at] = picked + 1
-        powers[here, at] = network.powers(torch.ones(len(here)), network.place[at, picked])
+        powers[here, at] = network.powers(torch.ones(len(here)), network.place[at, picked], summary[here, at])
     return codes
 
 

@@ -73,7 +73,7 @@ class Past:
             seen,
         )
 
-    def at(self, *places: Tensor) -> "Past":
+    def at(self, *places: Tensor | slice) -> "Past":
         """Return the past at some places of the first axes."""
         return Past(*(part[places] for part in _parts(self)))
 

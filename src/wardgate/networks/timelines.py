@@ -19,8 +19,11 @@ from wardgate.networks.timeline_bins import Bins
 from wardgate.networks.timeline_coding import Coded, Coding, places
 from wardgate.networks.timeline_past import SUMMARY, Batch, pasts
 
-POWERS = 4
-"""Numbers that tell a value of this row: whether it is known, and three polynomials of its rank."""
+POWERS = 5
+"""Numbers that tell a value of this row: whether it is known, three polynomials of its rank, and how it changed."""
+
+CHANGE = 4.0
+"""By how much changes from the last value are enlarged; they are small where a column belongs to the person."""
 
 BUMPS = 8
 """Soft indicators of a rank, and of a time."""
@@ -141,9 +144,13 @@ class Network(nn.Module):
         logits: Tensor = self.start_out(functional.gelu(self.start_in(known)))
         return logits
 
-    def powers(self, seen: Tensor, place: Tensor) -> Tensor:
-        """Return what tells each value of a row, shape (..., features, POWERS)."""
-        return torch.stack((seen, place, seen * (1.5 * place**2 - 0.5), place**3), dim=-1)
+    def powers(self, seen: Tensor, place: Tensor, summary: Tensor) -> Tensor:
+        """Return what tells each value of a row, shape (..., features, POWERS).
+
+        Without the change from the person's last value, columns that rise together within a person would not.
+        """
+        change = CHANGE * seen * summary[..., 0] * (place - summary[..., 1])
+        return torch.stack((seen, place, seen * (1.5 * place**2 - 0.5), place**3, change), dim=-1)
 
     def clock(self, hours: Tensor) -> Tensor:
         """Return a time as numbers, shape (..., CLOCK)."""
@@ -244,11 +251,12 @@ class Network(nn.Module):
         known = self.known_statics(batch.statics)
         length = batch.values.shape[1]
         seen, place = self.ranks(batch.values)
-        powers, clock = self.powers(seen, place), self.clock(batch.hours)
+        past = pasts(seen, place, batch.hours)
+        whole = past.at(slice(None), slice(0, length)).summary(batch.hours[..., None], self.span)
+        powers, clock = self.powers(seen, place, whole), self.clock(batch.hours)
         inputs = keep(self.row_input(powers, clock))
         first = torch.tanh(self.begin(known))
         remembered, _ = self.memory(inputs, first[None])
-        past = pasts(seen, place, batch.hours)
         here = torch.arange(length)[None, :] < batch.rows[:, None]
         before = keep(torch.cat((first[:, None], remembered), dim=1))
         number = (torch.log1p(torch.arange(length + 1.0)) / math.log1p(self.most_rows))[:, None]
@@ -263,7 +271,7 @@ class Network(nn.Module):
         ahead = torch.where(last, torch.zeros_like(ahead), ahead)
         nats = functional.cross_entropy(logits, ahead, reduction="none") * (~last | batch.ends[person])
 
-        summary, seen, powers = past.at(person, row).summary(hour, self.span), seen[here], powers[here]
+        summary, seen, powers = whole[here], seen[here], powers[here]
         gap = batch.steps[here][:, None] / self.steps
         context = keep(self.context(before[person, row], summary, wide, clock, number[row], gap))
         context = torch.cat((context, wide), dim=1)

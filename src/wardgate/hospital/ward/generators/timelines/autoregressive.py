@@ -60,8 +60,8 @@ class AutoregressiveTimelines:
     floor: int = 11
     most_rows: int = 200
     memory: int = 64
-    epochs: int = 40
-    patience: int = 4
+    epochs: int = 14
+    patience: int = 3
     drop: float = 0.1
     name: str = "autoregressive-timelines"
 
