@@ -192,12 +192,14 @@ def other_roads(study: Study, train: Tables, seed: int) -> dict[str, Road]:
     """What one hospital makes by itself, and what all would make in one place."""
     pooled = pl.concat(list(train.values()))
     roads: dict[str, Road] = {
-        f"private GAN of {LOCAL} alone, epsilon {epsilon:g}": partial(
+        f"private GAN of {LOCAL} alone, one seed, epsilon {epsilon:g}": partial(
             alone, PrivateGan(), study, train[LOCAL], pooled.height, epsilon, seed
         )
         for epsilon in EPSILONS
     }
-    return {"pooled GAN without privacy": partial(alone, TabularGan(), study, pooled, pooled.height, 1.0, seed)} | roads
+    return {
+        "pooled GAN without privacy, one seed": partial(alone, TabularGan(), study, pooled, pooled.height, 1.0, seed)
+    } | roads
 
 
 def go(found: Found, study: Study, roads: Mapping[str, Road], train: Tables, test: pl.DataFrame) -> None:
@@ -247,7 +249,7 @@ def told(kind: str, found: Mapping[str, list[dict[str, float]]]) -> Iterator[Fig
                 },
                 "standard deviation over seeds": round(spread, 4),
             },
-            reason="" if met else "counts of pairs are answered once; a critic finds them in many noisy steps",
+            reason="" if met else "the marginals are asked this very thing; a critic finds it in many noisy steps",
         )
 
 
