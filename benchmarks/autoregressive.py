@@ -135,10 +135,8 @@ def ours(split: Split, seed: int) -> Run:
         rng=rng,
     )
     fit = time.process_time() - start
-    start = time.process_time()
     corpus = fitted.sample(split.train.height, rng=rng)
     values = compared(split, corpus, fit)
-    values["sample seconds"] = time.process_time() - start
     values["passes"] = fitted.trained.epochs
     failed, untold = gate(split, corpus, rng)
     return Run(values=values, failed=failed, untold=untold)
@@ -320,11 +318,12 @@ def main() -> None:
     parser.add_argument("--large-seeds", type=int, default=2)
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    given, usual = " ".join(sys.argv[1:]), "make bench NAME=autoregressive"
     found: list[Figure] = []
     for name in asked.sets:
         case = CASES[name]()
         found += figures(case, asked.large_seeds if case.large else asked.seeds)
-        write("autoregressive", found, "make bench NAME=autoregressive")
+        write("autoregressive", found, f"python benchmarks/autoregressive.py {given}" if given else usual)
 
 
 if __name__ == "__main__":
