@@ -317,6 +317,8 @@ def worst(found: Mapping[str, float], kind: str) -> tuple[str, float]:
 def figures(runs: list[dict[str, float]], other: dict[str, float] | str) -> list[Figure]:
     seeds, data = len(runs), f"PhysioNet 2012, {HOURS} h, {TRAIN:,} training stays"
 
+    stopped = f"the peer's training was stopped after {PEER_MINUTES} minutes of the clock on the shared machine"
+
     def mean(name: str) -> float:
         return float(np.mean([run[name] for run in runs]))
 
@@ -370,7 +372,7 @@ def figures(runs: list[dict[str, float]], other: dict[str, float] | str) -> list
             met=excess(name) >= 0.95,
             seeds=seeds,
             peers=peers,
-            reason=f"AUROC on real test stays by seed: {each}; {ceiling}",
+            reason=f"AUROC on real test stays by seed: {each}; {ceiling}" + (f"; {stopped}" if peers else ""),
         )
 
     found = [
@@ -403,7 +405,7 @@ def figures(runs: list[dict[str, float]], other: dict[str, float] | str) -> list
             met=mean("fit") <= 300,
             seeds=seeds,
             peers=beside("fit"),
-            reason=f"one thread of a machine that others were using; {mean('epochs'):.0f} passes on average",
+            reason=f"one thread of a machine that others were using; {mean('epochs'):.0f} passes on average; {stopped}",
         ),
         Figure(
             name=f"{data}: time to draw {MORE * TRAIN:,} stays",
