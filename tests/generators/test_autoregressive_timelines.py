@@ -297,9 +297,9 @@ def test_what_the_default_draws_of_a_small_table_is_no_copy(small) -> None:
 def test_a_network_that_learns_its_patients_by_heart_is_caught(small) -> None:
     """The broken twin: no stopping, no dropout, no floor."""
     train, holdout, tuning = small
-    twin = AutoregressiveTimelines(epochs=400, patience=0, drop=0.0, floor=1, memory=128)
-    drawn = fit(train, tuning=tuning, how=twin).sample(240, rng=np.random.default_rng(0))
-    assert near_p(train, holdout, drawn) < 0.001
+    twin = AutoregressiveTimelines(epochs=400, patience=0, drop=0.0, floor=1, memory=128, bins=64)
+    drawn = fit(train, tuning=tuning, how=twin).sample(1000, rng=np.random.default_rng(0))
+    assert near_p(train, holdout, drawn) < 0.01  # the gate's own limit
 
 
 @pytest.mark.slow
