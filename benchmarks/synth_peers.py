@@ -133,7 +133,11 @@ def stays() -> Set:
         pl.when(pl.col(name).is_between(low, high)).then(pl.col(name).cast(pl.Float64)).alias(name)
         for name, (_, low, high) in PHYSIONET.items()
     ]
-    columns.append(pl.when(pl.col("Gender").is_in([0, 1])).then(pl.col("Gender").cast(pl.Float64)).alias("Gender"))
+    columns.append(
+        pl.when(pl.col("Gender").cast(pl.Float64).is_in([0.0, 1.0]))
+        .then(pl.col("Gender").cast(pl.Float64))
+        .alias("Gender")
+    )
     columns.append(pl.col("ICUType").cast(pl.Int64).cast(pl.String))
     columns.append(pl.col("In-hospital_death").cast(pl.Int8).alias(LABEL))
     dictionary = Dictionary(features=tuple(features), label="In-hospital_death")

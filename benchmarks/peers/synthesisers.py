@@ -79,6 +79,7 @@ def ctgan(kind, table, spec):
 
 
 def mostlyai(kind, table, spec):
+    sys.modules["torchvision"] = None  # its import fails beside a torch without graphics
     import torch
     from mostlyai.engine import TabularARGN, set_random_state
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -218,14 +217,3 @@ def test_a_recommendation_warns_where_a_demand_is_hopeless(say):
     code, out, _ = say("recommend", "--persons", 20_000, "--json")
     assert code == 0 and json.loads(out)["generator"] != "marginal-tree"
     assert say("recommend", "--persons", 0)[0] != 0
-
-
-@pytest.mark.parametrize("generator", ["adaptive-marginals", "spanning-tree", "sequential-cart"])
-def test_a_kept_fit_draws_what_the_fit_itself_would(say, tmp_path: Path, generator):
-    said = ("--dictionary", "@dictionary.yaml", "--generator", generator, "--epsilon", 3)
-    code, _, err = say("fit", "--real", "@real.csv", *said, "--out", tmp_path / "fit")
-    assert code == 0, err
-    kept = opened(tmp_path / "fit")
-    assert kept.record.generator == generator
-    table = kept.fitted.sample(500, rng=np.random.default_rng(1), where={"sex": "F"})
-    assert table.height == 500 and set(table["sex"]) == {"F"}

@@ -10,11 +10,13 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from wardgate.networks.arrays import flat, load
 from wardgate.networks.bins import Column, basis
 from wardgate.networks.pieces import Codes, Vector
 from wardgate.records.errors import Invalid
@@ -78,6 +80,7 @@ class Network(torch.nn.Module):
 
     def __init__(self, columns: Sequence[Column], training: Training, generator: torch.Generator) -> None:
         super().__init__()
+        self.columns, self.built = tuple(columns), training
         self.bases = [torch.from_numpy(basis(column, training.waves)).float() for column in columns]
         sizes = [one.shape[1] for one in self.bases]
         ends = np.cumsum(sizes)
@@ -156,6 +159,25 @@ class Trained:
     network: Network
     epochs: int
     loss: float
+
+    def parts(self) -> dict[str, Any]:
+        """Return what is kept of it as plain values."""
+        network = self.network
+        kept = {"columns": network.columns, "training": network.built, "weights": flat(network)}
+        return {**kept, "epochs": self.epochs, "loss": self.loss}
+
+    @classmethod
+    def of_parts(
+        cls, columns: Sequence[Column], training: Training, weights: Vector, epochs: int, loss: float
+    ) -> "Trained":
+        """Return the network whose `parts` these are.
+
+        Raises:
+            Invalid: the weights do not fit the columns.
+        """
+        network = Network(columns, training, torch.Generator().manual_seed(0)).requires_grad_(False)
+        load(network, weights)
+        return cls(network=network, epochs=epochs, loss=loss)
 
     def conditional(self, known: Codes, place: int) -> Vector:
         """Return P(column | known columns), shape (n, codes).

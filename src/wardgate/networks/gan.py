@@ -18,13 +18,14 @@ alone and normalises over no batch, so that with pack=1 one person touches one r
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wardgate.networks.arrays import start_weights
+from wardgate.networks.arrays import Vector, flat, load, start_weights
 from wardgate.networks.gan_conditions import Asked, mask
 from wardgate.networks.layout import Layout, Rows
 from wardgate.records.errors import Invalid
@@ -155,6 +156,22 @@ class Networks:
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
         return self.generator.first.weight.dtype
+
+    def parts(self) -> dict[str, Any]:
+        """Return what is kept of a fit: the generator. The critic, which saw patients itself, is not."""
+        weights = flat(self.generator)
+        return {"layout": self.layout, "sizes": self.sizes, "weights": weights, "double": self.dtype == torch.float64}
+
+    @classmethod
+    def of_parts(cls, layout: Layout, sizes: Sizes, weights: Vector, double: bool) -> "Networks":
+        """Return networks that draw as those did whose `parts` these are; the critic is a new one.
+
+        Raises:
+            Invalid: the weights do not fit the layout.
+        """
+        found = build(layout, sizes, draws=torch.Generator().manual_seed(0), double=double)
+        load(found.generator, weights)
+        return found
 
 
 def build(

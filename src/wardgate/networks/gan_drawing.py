@@ -1,19 +1,19 @@
 """Rows from a fitted generator: what is asked for, what is drawn again, and the study's rules. Free of privacy cost."""
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.marginals.domain import Column, Domain
+from wardgate.marginals.domain import Column, Domain, decode
 from wardgate.marginals.sampling import Value, Where, keep_rules
 from wardgate.measures.encoding import LABEL
 from wardgate.networks.arrays import seeded
 from wardgate.networks.gan import Networks, sampled
 from wardgate.networks.gan_conditions import Asked, Frequencies, nominal, only_label
-from wardgate.networks.layout import Rows
+from wardgate.networks.layout import Layout, Rows
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule
 
@@ -22,6 +22,40 @@ BLOCK = 10_000
 
 MOST = 200
 """Draws per row asked for, before conditions count as such that nobody meets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Reads cells and places by the layout itself."""
+
+    layout: Layout
+
+    def __call__(self, drawn: Rows, rng: np.random.Generator) -> pl.DataFrame:
+        """Return the table of drawn rows."""
+        return self.layout.decode(drawn, rng=rng)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binned:
+    """Reads bins: a fine cell of each by its noisy count, and a point inside it.
+
+    Attributes:
+        domain: The fine cells.
+        inside: For every feature, P(cell | bin), shape (bins, cells).
+    """
+
+    domain: Domain
+    inside: tuple[NDArray[np.float64], ...]
+
+    def __call__(self, drawn: Rows, rng: np.random.Generator) -> pl.DataFrame:
+        """Return the table of drawn rows."""
+        series = []
+        for at, column in enumerate(self.domain.columns[:-1]):
+            steps = np.cumsum(self.inside[at], axis=1)[drawn.codes[:, at]]
+            point = rng.random(len(steps))[:, None] * steps[:, -1:]
+            cell = np.minimum((steps <= point).sum(axis=1), column.size - 1).astype(np.int32)
+            series.append(decode(column, cell, rng=rng, low=-math.inf, high=math.inf))
+        return pl.DataFrame([*series, pl.Series(LABEL, drawn.codes[:, -1], dtype=pl.Int8)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +73,7 @@ class Model:
     frequencies: Frequencies
     rules: tuple[ClinicalRule, ...]
     domain: Domain
-    decode: Callable[[Rows, np.random.Generator], pl.DataFrame]
+    decode: Placed | Binned
 
 
 def frequencies_of(codes: NDArray[np.int32], networks: Networks) -> Frequencies:

@@ -110,7 +110,7 @@ class Generator:
     def labels(self, rows: int, *, rng: np.random.Generator) -> Whole:
         """Draw labels at their estimated share, rounded up or down, in random order."""
         share = self.label[1] / self.label.sum()
-        return ((rng.permutation(rows) + rng.random()) < rows * share).astype(np.int64)
+        return np.asarray((rng.permutation(rows) + rng.random()) < rows * share, dtype=np.int64)
 
     def entering(self, label: Whole, *, rng: np.random.Generator) -> Matrix:
         """Return what goes into the network: noise, then the label as two indicators."""
@@ -143,7 +143,7 @@ class Generator:
         return shown(np.column_stack([groups, label]).astype(np.int32), alone)
 
     def keeping(self, groups: Whole, label: Whole, *, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Say which rows keep the study's rules. The others are never handed out, so they are no part of the contest."""
+        """Say which rows keep the study's rules; others are never handed out, so they are no part of the contest."""
         if not self.rules:
             return np.ones(len(label), dtype=np.bool_)
         ruled = {name for rule in self.rules for name in (rule.left, rule.right, *rule.when)}
@@ -196,7 +196,7 @@ def _inside(groups: tuple[int, ...], cells: Vector) -> Matrix:
     """Return the weight of each cell in each group; a group that nobody was counted in is even."""
     member = np.asarray(groups)[None, :] == np.arange(max(groups) + 1)[:, None]
     weight = member * cells
-    return np.where(weight.sum(axis=1, keepdims=True) > 0, weight, member)
+    return np.asarray(np.where(weight.sum(axis=1, keepdims=True) > 0, weight, member), dtype=np.float64)
 
 
 def _until_met(draw: Callable[[int], pl.DataFrame], rows: int, where: Where) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
-from wardgate.marginals.domain import CELLS, Codes, Column, Domain, decode, domain_of, encode
+from wardgate.marginals.domain import CELLS, Codes, Column, Domain, domain_of, encode
 from wardgate.marginals.growth import differences, histograms, signs
 from wardgate.marginals.links import Links, Noisy, links_of
 from wardgate.marginals.plan import Plan
@@ -189,7 +189,7 @@ class PrivateGan:
         require_torch("the generator 'private-gan'")
         from wardgate.networks.gan import Sizes
         from wardgate.networks.gan_conditions import Frequencies
-        from wardgate.networks.gan_drawing import Model
+        from wardgate.networks.gan_drawing import Binned, Model
         from wardgate.networks.private_training import PrivateSteps, train_privately
 
         del tuning  # stopping by their score would need a budget of theirs
@@ -215,14 +215,13 @@ class PrivateGan:
         )
         nominal = [at for at, column in enumerate(domain.columns[:-1]) if column.kind == "nominal"]
         frequencies = Frequencies(label=targets.label, tables={at: targets.given[at] for at in nominal})
-        inside = _inside(domain, links)
         return FittedPrivateGan(
             model=Model(
                 networks=networks,
                 frequencies=frequencies,
                 rules=dictionary.rules,
                 domain=domain,
-                decode=lambda drawn, rng: _decoded(domain, inside, drawn, rng),
+                decode=Binned(domain=domain, inside=_inside(domain, links)),
             ),
             persons=max(1, round(links.persons)),
             claim=self._claim(budget, delta, "system" if entropy.name == "system" else "unsafe-test"),
@@ -338,19 +337,6 @@ def _inside(domain: Domain, links: Links) -> tuple[NDArray[np.float64], ...]:
         weights = member * np.maximum(cells, 0.0)
         found.append(_shares(np.where(weights.sum(axis=1, keepdims=True) > 0, weights, member)))
     return tuple(found)
-
-
-def _decoded(
-    domain: Domain, inside: tuple[NDArray[np.float64], ...], drawn: Rows, rng: np.random.Generator
-) -> pl.DataFrame:
-    """Return the table of drawn bins: a fine cell of each by its noisy count, and a point inside it."""
-    series = []
-    for at, column in enumerate(domain.columns[:-1]):
-        steps = np.cumsum(inside[at], axis=1)[drawn.codes[:, at]]
-        point = rng.random(len(steps))[:, None] * steps[:, -1:]
-        cell = np.minimum((steps <= point).sum(axis=1), column.size - 1).astype(np.int32)
-        series.append(decode(column, cell, rng=rng, low=-math.inf, high=math.inf))
-    return pl.DataFrame([*series, pl.Series("label", drawn.codes[:, -1], dtype=pl.Int8)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

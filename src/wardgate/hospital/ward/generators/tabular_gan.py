@@ -108,7 +108,7 @@ class TabularGan:
         """
         require_torch("the generator 'tabular-gan'")
         from wardgate.networks.gan import Sizes
-        from wardgate.networks.gan_drawing import Model, frequencies_of
+        from wardgate.networks.gan_drawing import Model, Placed, frequencies_of
         from wardgate.networks.gan_training import Steps, train
 
         del epsilon, delta, entropy
@@ -143,7 +143,7 @@ class TabularGan:
                 frequencies=frequencies,
                 rules=dictionary.rules,
                 domain=layout.domain,
-                decode=lambda drawn, rng: layout.decode(drawn, rng=rng),
+                decode=Placed(layout=layout),
             ),
             persons=persons,
             steps=step,

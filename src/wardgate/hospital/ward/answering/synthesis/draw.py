@@ -9,10 +9,12 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
-from wardgate.exports.croissant import Exported, card
-from wardgate.exports.marked import write_csv, write_parquet
-from wardgate.exports.omop import omop_tables
+from wardgate.formats.croissant import Exported, card
+from wardgate.formats.marked import write_csv, write_parquet
+from wardgate.formats.meds import in_arrow, to_meds
+from wardgate.formats.omop import omop_tables
 from wardgate.hospital.ward.answering.synthesis.conditions import where_of
 from wardgate.hospital.ward.answering.synthesis.fit import Opened, opened
 from wardgate.hospital.ward.answering.synthesis.whole import SHARED, whole_file
@@ -21,8 +23,10 @@ from wardgate.records.dictionary import LABEL, Dictionary
 from wardgate.records.errors import Invalid
 from wardgate.records.fit import FitRecord
 
-Form = Literal["parquet", "csv", "omop"]
-FORMS: tuple[Form, ...] = ("parquet", "csv", "omop")
+Form = Literal["parquet", "csv", "omop", "meds"]
+FORMS: tuple[Form, ...] = ("parquet", "csv", "omop", "meds")
+FOLDERS: tuple[Form, ...] = ("omop", "meds")
+"""Forms of several files, written into a new folder."""
 
 BATCH = 100_000
 """Rows, or persons of timelines a tenth of that, that are drawn and written at a time."""
@@ -55,7 +59,7 @@ def draw(
     Args:
         rows: How many, persons for timelines; absent, as many as the fit says.
         where: Conditions as text; see `conditions`.
-        out: A file, or a folder in OMOP form. An earlier file is replaced at once or stays as it was.
+        out: A file, or a new folder in OMOP or MEDS form. An earlier file is replaced at once or stays as it was.
 
     Raises:
         Invalid: the folder holds no fit, a condition is none or nobody meets it, or the form does not suit.
@@ -80,8 +84,10 @@ def write(batches: Iterator[pl.DataFrame], record: FitRecord, *, out: Path, form
     if not out.parent.is_dir():
         raise Invalid(f"there is no folder {out.parent}")
     dictionary = record.dictionary
-    if form == "omop":
-        return _omop(batches, dictionary, out)
+    if form in FOLDERS:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise Invalid(f"{out} is there already; {form.upper()} form is written into a new folder")
+        return _omop(batches, dictionary, out) if form == "omop" else _meds(batches, dictionary, out)
     said = {"generator": record.generator, "wardgate_claim": record.claim.kind}
     with whole_file(out, mode=SHARED) as stream:
         if form == "parquet":
@@ -114,8 +120,6 @@ def _named(batches: Iterator[pl.DataFrame], dictionary: Dictionary) -> Iterator[
 
 def _omop(batches: Iterator[pl.DataFrame], dictionary: Dictionary, out: Path) -> Drawn:
     """Write one marked Parquet file for each table and batch: a folder is what OMOP readers take."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Invalid(f"{out} is there already; OMOP form is written into a new folder")
     files: list[Path] = []
     count = 0
     for number, batch in enumerate(batches):
@@ -128,6 +132,36 @@ def _omop(batches: Iterator[pl.DataFrame], dictionary: Dictionary, out: Path) ->
             files.append(target)
         count += batch.height
     return Drawn(rows=count, files=tuple(files), sha256=_digest(out / "person.parquet"))
+
+
+def _meds(batches: Iterator[pl.DataFrame], dictionary: Dictionary, out: Path) -> Drawn:
+    """Write timelines as a MEDS dataset, one file of events for each batch; what its codes mean is written last."""
+    if dictionary.time is None or dictionary.person is None:
+        raise Invalid("MEDS form is for timelines; a table with one row a person is written as parquet, csv or omop")
+    files: list[Path] = []
+    codes: list[pl.DataFrame] = []
+    persons = rows = 0
+    for number, batch in enumerate(batches):
+        found = to_meds(batch, dictionary, name=out.name, synthetic=True)
+        codes.append(found.codes)
+        tables = {f"data/{number}.parquet": found.data}
+        if found.labels is not None:
+            tables[f"labels/{number}.parquet"] = found.labels
+        for place, table in tables.items():
+            files.append(_table(out / place, table.with_columns(pl.col("subject_id") + persons)))
+        persons += batch[dictionary.person].n_unique()
+        rows += batch.height
+    files.append(_table(out / "metadata/codes.parquet", pl.concat(codes).unique("code", maintain_order=True)))
+    with whole_file(out / "metadata/dataset.json", mode=SHARED) as stream:
+        stream.write(json.dumps(found.dataset, indent=2).encode())
+    return Drawn(rows=rows, files=(*files, out / "metadata/dataset.json"), sha256=_digest(files[0]))
+
+
+def _table(target: Path, table: pl.DataFrame) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(target, mode=SHARED) as stream:
+        pq.write_table(in_arrow(table), stream, compression="zstd")
+    return target
 
 
 def _digest(path: Path) -> str:

@@ -60,11 +60,66 @@ def _cart() -> Kinds:
     return FittedCart, Step
 
 
+def _gan(fitted: type) -> Kinds:
+    from wardgate.marginals.domain import Column, Domain
+    from wardgate.networks.gan import Networks, Sizes
+    from wardgate.networks.gan_conditions import Frequencies
+    from wardgate.networks.gan_drawing import Binned, Model, Placed
+    from wardgate.networks.layout import Layout
+
+    return fitted, Binned, Column, Domain, Frequencies, Layout, Model, Networks, Placed, Sizes
+
+
+def _tabular_gan() -> Kinds:
+    from wardgate.hospital.ward.generators.tabular_gan import FittedGan
+
+    return _gan(FittedGan)
+
+
+def _private_gan() -> Kinds:
+    from wardgate.hospital.ward.generators.private_gan import FittedPrivateGan
+
+    return _gan(FittedPrivateGan)
+
+
+def _autoregressive() -> Kinds:
+    from wardgate.hospital.ward.generators.autoregressive import FittedNetwork
+    from wardgate.networks.autoregressive import Trained, Training
+    from wardgate.networks.bins import Column
+    from wardgate.networks.pieces import Pieces
+
+    return FittedNetwork, Column, Pieces, Trained, Training
+
+
+def _autoregressive_timelines() -> Kinds:
+    from wardgate.hospital.ward.generators.timelines.autoregressive import FittedNetwork
+    from wardgate.networks.timeline_bins import Bins
+    from wardgate.networks.timeline_coding import Coding
+
+    return FittedNetwork, Bins, Coding
+
+
+def _private_timelines() -> Kinds:
+    from wardgate.hospital.ward.generators.timelines.private import FittedPrivateTimelines
+    from wardgate.marginals.timelines.counts import Bands
+    from wardgate.marginals.timelines.course import Course, Order
+    from wardgate.marginals.timelines.levels import Ruler
+    from wardgate.marginals.timelines.people import Shape
+    from wardgate.marginals.timelines.scale import Scale
+
+    return FittedPrivateTimelines, *_tree()[1:], Bands, Course, Order, Ruler, Scale, Shape
+
+
 BY_GENERATOR: Mapping[str, Callable[[], Kinds]] = MappingProxyType(
     {
         "marginal-tree": _tree,
         "adaptive-marginals": _adaptive,
         "spanning-tree": _spanning_tree,
         "sequential-cart": _cart,
+        "autoregressive": _autoregressive,
+        "tabular-gan": _tabular_gan,
+        "private-gan": _private_gan,
+        "private-timelines": _private_timelines,
+        "autoregressive-timelines": _autoregressive_timelines,
     }
 )

@@ -1,7 +1,8 @@
 """A fitted generator as bytes that cannot run: a tree of plain values, and arrays beside it.
 
 Pickles run code when they are read, so a fit is written as JSON that names its parts, with raw arrays and tables
-beside. Reading makes values of listed classes only, by their own constructors, which check what they are given.
+beside. Reading makes values of listed classes only, by their own constructors, which check what they are given. A
+network is no plain value: it has `parts()`, which are, and `of_parts(...)` builds it again.
 """
 
 import dataclasses
@@ -63,7 +64,9 @@ def _packed(value: Any, names: Mapping[type, str], blobs: list[bytes]) -> Any:
     if type(value) in names:
         if isinstance(value, Record):
             return {"record": names[type(value)], "plain": value.plain()}
-        held = {one.name: _packed(getattr(value, one.name), names, blobs) for one in _fields(type(value))}
+        parts = getattr(value, "parts", None)
+        whole = parts() if parts else {one.name: getattr(value, one.name) for one in _fields(type(value))}
+        held = {name: _packed(part, names, blobs) for name, part in whole.items()}
         return {"object": names[type(value)], "fields": held}
     if isinstance(value, Mapping):
         return {"dict": [[_packed(k, names, blobs), _packed(v, names, blobs)] for k, v in value.items()]}
@@ -123,10 +126,12 @@ def _unpacked(held: Any, kinds: Mapping[str, type], blobs: Sequence[bytes], dept
         raise Broken(f"a saved fit names '{str(name)[:60]}', which is no part of any generator here")
     if "record" in held:
         return kind.from_plain(held["plain"])
-    known = [one.name for one in _fields(kind)]
-    if sorted(held["fields"]) != sorted(known):
+    fields = {field: inner(part) for field, part in held["fields"].items()}
+    if hasattr(kind, "of_parts"):
+        return kind.of_parts(**fields)
+    if sorted(fields) != sorted(one.name for one in _fields(kind)):
         raise Broken(f"a saved '{name}' has other fields than this version's; fit again")
-    return kind(**{field: inner(part) for field, part in held["fields"].items()})
+    return kind(**fields)
 
 
 def _array(held: Mapping[str, Any], blobs: Sequence[bytes]) -> Any:

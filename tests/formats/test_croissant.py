@@ -9,8 +9,8 @@ import mlcroissant
 import polars as pl
 import pytest
 
-from wardgate.exports.croissant import Exported, card
-from wardgate.exports.marked import write_csv
+from wardgate.formats.croissant import Exported, card
+from wardgate.formats.marked import write_csv
 from wardgate.privacy.accountant import dp_claim
 from wardgate.records.claim import Claim, GaussianEvent
 from wardgate.records.corpus_file import LABEL_TEXT

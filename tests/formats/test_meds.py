@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from wardgate.measures.meds import NOTHING, SYNTHETIC, arrows, from_meds, to_meds
+from wardgate.formats.meds import NOTHING, SYNTHETIC, arrows, from_meds, to_meds
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature

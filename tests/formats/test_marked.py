@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from wardgate.exports.marked import MARK, marked, write_csv, write_parquet
+from wardgate.formats.marked import MARK, marked, write_csv, write_parquet
 from wardgate.records.corpus_file import LABEL_TEXT, read_corpus
 from wardgate.records.errors import Invalid
 

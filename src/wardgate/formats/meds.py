@@ -65,20 +65,22 @@ class Meds:
 
 def arrows(found: Meds) -> dict[str, pa.Table]:
     """Return the tables in the exact Arrow types of MEDS, by the place where each is written, labels apart."""
+    tables = {"data/0.parquet": found.data, "metadata/codes.parquet": found.codes}
+    tables |= {} if found.labels is None else {"labels/0.parquet": found.labels}
+    tables |= {} if found.splits is None else {"metadata/subject_splits.parquet": found.splits}
+    return {place: in_arrow(table) for place, table in tables.items()}
+
+
+def in_arrow(table: pl.DataFrame) -> pa.Table:
+    """Return one table of MEDS in its exact Arrow types."""
     strings = {
         "code": pa.string(),
         "description": pa.string(),
         "split": pa.string(),
         "parent_codes": pa.list_(pa.string()),
     }
-    tables = {"data/0.parquet": found.data, "metadata/codes.parquet": found.codes}
-    tables |= {} if found.labels is None else {"labels/0.parquet": found.labels}
-    tables |= {} if found.splits is None else {"metadata/subject_splits.parquet": found.splits}
-    typed = {}
-    for place, table in tables.items():
-        arrow = table.to_arrow()
-        typed[place] = arrow.cast(pa.schema([(one.name, strings.get(one.name, one.type)) for one in arrow.schema]))
-    return typed
+    arrow = table.to_arrow()
+    return arrow.cast(pa.schema([(one.name, strings.get(one.name, one.type)) for one in arrow.schema]))
 
 
 def to_meds(

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from wardgate.exports.omop import omop_tables
+from wardgate.formats.omop import omop_tables
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
