@@ -39,9 +39,9 @@ from wardgate.hospital.ward.cohort.build import load
 from wardgate.hospital.ward.generators import MarginalTree
 from wardgate.hospital.ward.generators.recommendation import WEAK
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.growth import grow
-from wardgate.marginals.plan import plan
 from wardgate.marginals.sampling import sample
+from wardgate.marginals.tree.growth import grow
+from wardgate.marginals.tree.plan import plan
 from wardgate.marginals.workload import count
 from wardgate.measures.calibration import slope_of_counts
 from wardgate.measures.encoding import LABEL, design_matrix, labels

@@ -28,7 +28,7 @@ from wardgate.computations.marginals import Marginals
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.marginals import Joint, draw_rows, joint_marginals
 from wardgate.hub.pooling.site_intercepts import train_by_site
-from wardgate.marginals.site_model import SITE
+from wardgate.marginals.sites.model import SITE
 from wardgate.marginals.workload import count
 from wardgate.measures.discrimination import auroc
 from wardgate.measures.encoding import LABEL, design_matrix, labels

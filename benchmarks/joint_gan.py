@@ -35,9 +35,9 @@ from wardgate.hospital.ward.learning.menu import ANSWERS
 from wardgate.hub.pooling.ask import Told
 from wardgate.hub.pooling.joint_gan import GanSettings, joint_gan
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.growth import grow
-from wardgate.marginals.plan import plan
 from wardgate.marginals.sampling import sample
+from wardgate.marginals.tree.growth import grow
+from wardgate.marginals.tree.plan import plan
 from wardgate.marginals.workload import count
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse

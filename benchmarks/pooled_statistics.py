@@ -38,11 +38,11 @@ from wardgate.hub.pooling.platt import recalibrated, recalibration
 from wardgate.hub.pooling.quantiles import quantiles
 from wardgate.hub.pooling.summaries import summaries
 from wardgate.hub.pooling.tables import counts
-from wardgate.marginals.adaptive import Adapted, adapt, budgeted
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.growth import grow
-from wardgate.marginals.plan import plan
+from wardgate.marginals.equals.adaptive import Adapted, adapt, budgeted
 from wardgate.marginals.sampling import sample
+from wardgate.marginals.tree.growth import grow
+from wardgate.marginals.tree.plan import plan
 from wardgate.marginals.workload import count as count_workload
 from wardgate.measures.components import signed
 from wardgate.measures.encoding import LABEL, design_matrix, labels

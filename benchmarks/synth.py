@@ -36,9 +36,9 @@ from wardgate.hospital.ward.generators import (
     SpanningTree,
 )
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.growth import grow
-from wardgate.marginals.plan import plan
 from wardgate.marginals.sampling import sample
+from wardgate.marginals.tree.growth import grow
+from wardgate.marginals.tree.plan import plan
 from wardgate.marginals.workload import count
 from wardgate.measures.discrimination import auroc
 from wardgate.measures.encoding import LABEL, design_matrix, labels

@@ -20,8 +20,8 @@ from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.marginals import Joint, draw_rows, joint_marginals
 from wardgate.hub.telling.results import results_of
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.site_model import SITE, SiteModel
-from wardgate.marginals.sites import Summed, grow_summed, plan_summed
+from wardgate.marginals.sites.growth import Summed, grow_summed, plan_summed
+from wardgate.marginals.sites.model import SITE, SiteModel
 from wardgate.marginals.workload import count
 from wardgate.papers.report import render
 from wardgate.records.corpus_file import read_corpus, write_corpus

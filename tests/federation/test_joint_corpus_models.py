@@ -6,7 +6,7 @@ import pytest
 
 from wardgate.hub.pooling.commons import train
 from wardgate.hub.pooling.site_intercepts import train_by_site
-from wardgate.marginals.site_model import SITE
+from wardgate.marginals.sites.model import SITE
 from wardgate.measures.encoding import LABEL
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature

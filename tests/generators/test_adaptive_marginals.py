@@ -12,8 +12,8 @@ from scipy.stats import chi2
 
 from wardgate.entropy import SystemEntropy, UnsafeEntropy
 from wardgate.hospital.ward.generators import AdaptiveMarginals
-from wardgate.marginals import equals
 from wardgate.marginals.domain import domain_of, encode
+from wardgate.marginals.equals import rounds as equals
 from wardgate.marginals.workload import count_codes
 from wardgate.measures.study_rules import rule_breakers
 from wardgate.privacy.accountant import epsilon_of

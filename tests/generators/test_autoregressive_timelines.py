@@ -21,7 +21,7 @@ from wardgate.measures.attacks.persons import constants, per_person, typed
 from wardgate.measures.attacks.space import spaces
 from wardgate.measures.study_rules import rule_breakers
 from wardgate.networks import installed
-from wardgate.networks.timelines import Network
+from wardgate.networks.timelines.network import Network
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, NotEvaluable, Refused, Unsupported
 from wardgate.records.feature import ClinicalRule, Feature

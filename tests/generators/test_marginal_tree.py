@@ -9,8 +9,8 @@ from wardgate.entropy import SystemEntropy, UnsafeEntropy
 from wardgate.hospital.ward.generators import MarginalTree, SequentialCart
 from wardgate.hospital.ward.generators.marginal_tree import noisy_counts
 from wardgate.marginals.domain import domain_of, encode
-from wardgate.marginals.growth import Ask, histograms
-from wardgate.marginals.plan import plan
+from wardgate.marginals.tree.growth import Ask, histograms
+from wardgate.marginals.tree.plan import plan
 from wardgate.marginals.workload import count_codes
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.errors import Invalid, Refused

@@ -11,7 +11,7 @@ from wardgate.hospital.ward.generators.private_gan import PrivateGan
 from wardgate.measures.discrimination import auroc
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.measures.logistic import fit as logistic
-from wardgate.networks import private_training
+from wardgate.networks.gan import private_training
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused, Unsupported

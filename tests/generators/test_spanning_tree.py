@@ -10,8 +10,8 @@ from scipy.stats import chi2
 
 from wardgate.entropy import UnsafeEntropy
 from wardgate.hospital.ward.generators import AdaptiveMarginals, MarginalTree, SpanningTree
-from wardgate.marginals import equals
 from wardgate.marginals.domain import domain_of
+from wardgate.marginals.equals import rounds as equals
 from wardgate.marginals.workload import count_codes
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.dictionary import Dictionary

@@ -203,7 +203,7 @@ def test_an_interrupted_fit_leaves_nothing_and_can_be_repeated(people, study, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wardgate.networks.gan_training.draw", interrupted)
+        patch.setattr("wardgate.networks.gan.training.draw", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(people, study.dictionary)
     assert people.equals(before, null_equal=True)

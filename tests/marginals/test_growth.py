@@ -9,10 +9,10 @@ import pytest
 
 from wardgate.entropy import UnsafeEntropy
 from wardgate.marginals.domain import domain_of, encode
-from wardgate.marginals.growth import grow
-from wardgate.marginals.plan import Weights, plan
 from wardgate.marginals.sampling import sample
-from wardgate.marginals.structure import choose_edges, dependence
+from wardgate.marginals.tree.growth import grow
+from wardgate.marginals.tree.plan import Weights, plan
+from wardgate.marginals.tree.structure import choose_edges, dependence
 from wardgate.marginals.workload import count, count_codes
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.privacy.noise import discrete_gaussian

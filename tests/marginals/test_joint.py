@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wardgate.marginals import graphical
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.drawing import systematic
-from wardgate.marginals.equal_plan import Shares, equal_plan
-from wardgate.marginals.joint import alone, histograms
-from wardgate.marginals.links import Noisy
+from wardgate.marginals.equals import graphical
+from wardgate.marginals.equals.joint import alone, histograms
+from wardgate.marginals.equals.plan import Shares, equal_plan
+from wardgate.marginals.tree.links import Noisy
 from wardgate.marginals.workload import count
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.errors import Invalid, Refused

@@ -3,9 +3,9 @@ import polars as pl
 import pytest
 
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.growth import grow
-from wardgate.marginals.plan import plan
 from wardgate.marginals.sampling import keep_rules, sample
+from wardgate.marginals.tree.growth import grow
+from wardgate.marginals.tree.plan import plan
 from wardgate.marginals.workload import count
 from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.model import TreeModel
-from wardgate.marginals.site_model import SITE, SiteModel, sample_sites
-from wardgate.marginals.sites import Asked, Summed, grow_summed, plan_summed, with_site
+from wardgate.marginals.sites.growth import Asked, Summed, grow_summed, plan_summed, with_site
+from wardgate.marginals.sites.model import SITE, SiteModel, sample_sites
+from wardgate.marginals.tree.model import TreeModel
 from wardgate.marginals.workload import count
 from wardgate.measures.encoding import LABEL
 from wardgate.privacy.accountant import epsilon_of

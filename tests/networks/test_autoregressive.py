@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from wardgate.networks.any_order import draw_codes, pick
-from wardgate.networks.autoregressive import Training, train
-from wardgate.networks.bins import columns_of, encode
+from wardgate.networks.tables.any_order import draw_codes, pick
+from wardgate.networks.tables.autoregressive import Training, train
+from wardgate.networks.tables.bins import columns_of, encode
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
 
@@ -160,7 +160,7 @@ def test_training_stops_before_persons_are_learnt_by_heart(columns):
             columns,
             few,
             others,
-            training=Training(width=128, dropout=0.0, batch=8, most_epochs=30, early_stopping=stopping),
+            training=Training(width=128, dropout=0.0, batch=8, most_epochs=120, early_stopping=stopping),
             rng=np.random.default_rng(0),
         ).loss
         for stopping in (True, False)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from wardgate.networks.bins import basis, columns_of, decode, encode, restricted
-from wardgate.networks.conditions import conditions
+from wardgate.networks.tables.bins import basis, columns_of, decode, encode, restricted
+from wardgate.networks.tables.conditions import conditions
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
 

@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_persons import FEATURES, persons
 from wardgate.networks.arrays import flat, load, seeded, size
-from wardgate.networks.gan import Sizes, build, critic_loss, draw, generator_loss, sampled, tensors
-from wardgate.networks.gan_conditions import Asked, matched, only_label, own
-from wardgate.networks.gan_training import Moments, Steps, train
-from wardgate.networks.layout import fitted_layout
+from wardgate.networks.gan.conditions import Asked, matched, only_label, own
+from wardgate.networks.gan.layout import fitted_layout
+from wardgate.networks.gan.networks import Sizes, build, critic_loss, draw, generator_loss, sampled, tensors
+from wardgate.networks.gan.training import Moments, Steps, train
 from wardgate.records.errors import Invalid, Refused
 
 SIZES = Sizes(latent=8, hidden=16)

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_persons import FEATURES, persons
-from wardgate.networks.layout import fitted_layout, public_layout
+from wardgate.networks.gan.layout import fitted_layout, public_layout
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
 

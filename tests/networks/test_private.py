@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from wardgate.entropy import UnsafeEntropy
 from wardgate.measures.discrimination import auroc
 from wardgate.networks.arrays import flat, seeded, start_weights
-from wardgate.networks.gan import Sizes
-from wardgate.networks.layout import Rows, public_layout
-from wardgate.networks.private import clipped_sum, poisson_batch
-from wardgate.networks.private_training import PrivateSteps, Targets, train_privately
+from wardgate.networks.gan.layout import Rows, public_layout
+from wardgate.networks.gan.networks import Sizes
+from wardgate.networks.gan.private import clipped_sum, poisson_batch
+from wardgate.networks.gan.private_training import PrivateSteps, Targets, train_privately
 from wardgate.privacy.accountant import sampled_multiplier_for
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from wardgate.measures.lines import read
-from wardgate.networks.timeline_bins import categories, grain_of, numbers
-from wardgate.networks.timeline_coding import Coding, coded, coding_of
-from wardgate.networks.timeline_drawing import draw_rows, draw_statics
-from wardgate.networks.timeline_past import Batch, Past, pasts
-from wardgate.networks.timeline_training import Schedule, built, train
-from wardgate.networks.timelines import POWERS, Network, Sizes
+from wardgate.networks.timelines.bins import categories, grain_of, numbers
+from wardgate.networks.timelines.coding import Coding, coded, coding_of
+from wardgate.networks.timelines.drawing import draw_rows, draw_statics
+from wardgate.networks.timelines.network import POWERS, Network, Sizes
+from wardgate.networks.timelines.past import Batch, Past, pasts
+from wardgate.networks.timelines.training import Schedule, built, train
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import NotEvaluable, Refused
 from wardgate.records.feature import Feature

@@ -11,9 +11,9 @@ import pytest
 from wardgate.computations.tables import Tables
 from wardgate.hospital.ward.learning.tables import tables as count
 from wardgate.hub.pooling.kway import adaptive
-from wardgate.marginals.adaptive import adapt, budgeted, groups_between, synthesise
 from wardgate.marginals.domain import domain_of, encode
-from wardgate.marginals.graphical import Noisy, beliefs, cliques_of, draw, fit, junction, tree_cells
+from wardgate.marginals.equals.adaptive import adapt, budgeted, groups_between, synthesise
+from wardgate.marginals.equals.graphical import Noisy, beliefs, cliques_of, draw, fit, junction, tree_cells
 from wardgate.measures.consistent import margin, spread
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.privacy.accountant import epsilon_of

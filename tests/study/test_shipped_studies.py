@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from wardgate.hospital.ward.cohort.build import Cohort, load, read_mapping, satisfies
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.plan import plan
+from wardgate.marginals.tree.plan import plan
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.privacy.accountant import epsilon_of, noise_multiplier_for
 from wardgate.records.claim import GaussianEvent

@@ -8,7 +8,7 @@ import numpy as np
 
 from wardgate.computations.computation import Vector
 from wardgate.marginals.domain import Domain, domain_of
-from wardgate.marginals.sites import with_site
+from wardgate.marginals.sites.growth import with_site
 from wardgate.marginals.workload import Workload
 from wardgate.records.errors import Invalid
 from wardgate.records.messages import SplitName

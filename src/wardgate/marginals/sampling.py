@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wardgate.marginals.domain import Codes, Column, Domain, decode
 from wardgate.marginals.drawing import systematic
-from wardgate.marginals.model import Node, TreeModel
+from wardgate.marginals.tree.model import Node, TreeModel
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.study_rules import rule_breakers
 from wardgate.records.errors import Invalid

@@ -12,7 +12,7 @@ from wardgate.hub import layout
 from wardgate.hub.intake.conversation import Answered, Conversation
 from wardgate.hub.intake.evidence import check_noise_source, check_outcome
 from wardgate.hub.intake.reading import Folder
-from wardgate.marginals.site_model import SITE
+from wardgate.marginals.sites.model import SITE
 from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import epsilon_of
 from wardgate.records.approval import check_approval

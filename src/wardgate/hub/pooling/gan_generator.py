@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from wardgate.computations.critic import shown
 from wardgate.marginals.domain import Domain, decode
-from wardgate.marginals.links import Links
 from wardgate.marginals.sampling import Where, keep_rules
+from wardgate.marginals.tree.links import Links
 from wardgate.marginals.workload import Groups
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.logistic import probability

@@ -27,10 +27,10 @@ from wardgate.computations.marginals import Marginals
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.hub.pooling.gan_generator import Generator, balanced, taught
 from wardgate.marginals.domain import Domain, domain_of
-from wardgate.marginals.growth import differences, histograms
-from wardgate.marginals.links import Links, Noisy, links_of
-from wardgate.marginals.plan import Plan
 from wardgate.marginals.sampling import Where
+from wardgate.marginals.tree.growth import differences, histograms
+from wardgate.marginals.tree.links import Links, Noisy, links_of
+from wardgate.marginals.tree.plan import Plan
 from wardgate.marginals.workload import Workload
 from wardgate.measures.perceptron import Adam
 from wardgate.privacy.accountant import dp_claim, epsilon_of, noise_multiplier_for

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from wardgate.computations.tables import Tables
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
-from wardgate.marginals.adaptive import Adapted, adapt, budgeted
+from wardgate.marginals.equals.adaptive import Adapted, adapt, budgeted
 from wardgate.records.messages import SplitName
 from wardgate.records.study import Study
 
@@ -14,7 +14,7 @@ Columns = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synthesis:
-    """A fitted joint model, from which `marginals.adaptive.synthesise` draws rows.
+    """A fitted joint model, from which `marginals.equals.adaptive.synthesise` draws rows.
 
     Attributes:
         adapted: The model with the events that it cost.

@@ -14,10 +14,10 @@ import polars as pl
 from wardgate.computations.marginals import Marginals
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.marginals.domain import domain_of
-from wardgate.marginals.model import TreeModel
 from wardgate.marginals.sampling import Where, sample
-from wardgate.marginals.site_model import SiteModel, sample_sites
-from wardgate.marginals.sites import Summed, grow_summed, plan_summed
+from wardgate.marginals.sites.growth import Summed, grow_summed, plan_summed
+from wardgate.marginals.sites.model import SiteModel, sample_sites
+from wardgate.marginals.tree.model import TreeModel
 from wardgate.policy.decision import decide
 from wardgate.privacy.accountant import dp_claim
 from wardgate.records.bands import band

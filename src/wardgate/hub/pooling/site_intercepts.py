@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.marginals.site_model import SITE
+from wardgate.marginals.sites.model import SITE
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.measures.logistic import fit
 from wardgate.records.errors import Invalid

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields, replace
 
 from wardgate.marginals.domain import Domain
-from wardgate.marginals.plan import Plan, Weights, plan
+from wardgate.marginals.tree.plan import Plan, Weights, plan
 from wardgate.privacy.accountant import epsilon_of, noise_multiplier_for
 from wardgate.records.claim import ExponentialEvent, GaussianEvent
 from wardgate.records.errors import Invalid

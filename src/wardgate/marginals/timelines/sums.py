@@ -12,7 +12,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.marginals.estimate import simplex
-from wardgate.marginals.model import TreeModel
 from wardgate.marginals.sampling import sample
 from wardgate.marginals.timelines.calibration import Told, Wanted, calibrated, sizes
 from wardgate.marginals.timelines.counts import bands, category_counts, gap_counts, gap_edges
@@ -22,6 +21,7 @@ from wardgate.marginals.timelines.people import SPAN, VISITS, Shape
 from wardgate.marginals.timelines.plan import TimelinePlan
 from wardgate.marginals.timelines.scale import Scale, histograms, numbers, scales, shares
 from wardgate.marginals.timelines.transitions import Parts, bound, contributions, courses, measurements, stays
+from wardgate.marginals.tree.model import TreeModel
 from wardgate.measures.lines import Lines
 
 Vector = NDArray[np.float64]

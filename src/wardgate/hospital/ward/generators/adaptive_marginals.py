@@ -8,9 +8,9 @@ import polars as pl
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import CELLS, Domain, domain_of, encode
-from wardgate.marginals.equal_plan import EqualPlan, Shares, equal_plan
-from wardgate.marginals.equals import answered, closest_tables, private_choice
-from wardgate.marginals.joint import JointModel, sample_joint
+from wardgate.marginals.equals.joint import JointModel, sample_joint
+from wardgate.marginals.equals.plan import EqualPlan, Shares, equal_plan
+from wardgate.marginals.equals.rounds import answered, closest_tables, private_choice
 from wardgate.marginals.sampling import Where
 from wardgate.privacy.accountant import dp_claim
 from wardgate.records.claim import Claim
@@ -137,5 +137,5 @@ class FittedAdaptive:
         return self.model.persons
 
     def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
-        """Draw rows; see `marginals.joint.sample_joint`."""
+        """Draw rows; see `marginals.equals.joint.sample_joint`."""
         return sample_joint(self.model, rows, rng=rng, where=where)

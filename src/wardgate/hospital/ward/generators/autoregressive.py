@@ -10,17 +10,17 @@ import polars as pl
 from wardgate.entropy import Entropy
 from wardgate.marginals.sampling import Where, keep_rules
 from wardgate.measures.encoding import LABEL, labels
-from wardgate.networks.bins import Column, columns_of, decode, encode
-from wardgate.networks.conditions import Conditions, conditions
 from wardgate.networks.installed import require_torch
-from wardgate.networks.pieces import Codes
+from wardgate.networks.tables.bins import Column, columns_of, decode, encode
+from wardgate.networks.tables.conditions import Conditions, conditions
+from wardgate.networks.tables.pieces import Codes
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.feature import ClinicalRule
 
 if TYPE_CHECKING:
-    from wardgate.networks.autoregressive import Trained, Training
+    from wardgate.networks.tables.autoregressive import Trained, Training
 
 CHUNK = 20_000
 """Rows that are drawn and checked at a time."""
@@ -50,7 +50,7 @@ class Autoregressive:
         most_levels: Categories with a code of their own at most; the rarer ones are one.
         early_stopping: Off, persons are learnt by heart; it exists to show the gate refusing that.
         width, blocks, waves, dropout, weight_decay, learning_rate, batch, most_epochs: See
-            `networks.autoregressive.Training`.
+            `networks.tables.autoregressive.Training`.
     """
 
     bins: int = 48
@@ -112,7 +112,7 @@ class Autoregressive:
             Refused: too few persons, or too few of one class of the label.
         """
         require_torch("the generator 'autoregressive'")
-        from wardgate.networks.autoregressive import train
+        from wardgate.networks.tables.autoregressive import train
 
         del entropy
         features = dictionary.columns
@@ -149,7 +149,7 @@ class Autoregressive:
         )
 
     def _training(self) -> "Training":
-        from wardgate.networks.autoregressive import Training
+        from wardgate.networks.tables.autoregressive import Training
 
         return Training(
             width=self.width,
@@ -224,7 +224,7 @@ class FittedNetwork:
             )
 
     def _rows(self, rows: int, met: Conditions, rng: np.random.Generator) -> pl.DataFrame:
-        from wardgate.networks.any_order import draw_codes
+        from wardgate.networks.tables.any_order import draw_codes
 
         inner = {place: position for position, place in enumerate(self.varying)}
         codes: Codes = np.zeros((rows, len(self.columns)), dtype=np.int32)

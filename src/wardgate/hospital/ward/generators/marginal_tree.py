@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import CELLS, Codes, Domain, domain_of, encode
-from wardgate.marginals.growth import Ask, grow
-from wardgate.marginals.links import Links
-from wardgate.marginals.model import TreeModel
-from wardgate.marginals.plan import Plan, Weights, plan
 from wardgate.marginals.sampling import Where, sample
-from wardgate.marginals.structure import Edges, choose_edges, dependence
+from wardgate.marginals.tree.growth import Ask, grow
+from wardgate.marginals.tree.links import Links
+from wardgate.marginals.tree.model import TreeModel
+from wardgate.marginals.tree.plan import Plan, Weights, plan
+from wardgate.marginals.tree.structure import Edges, choose_edges, dependence
 from wardgate.marginals.workload import Groups, count_codes
 from wardgate.privacy.accountant import dp_claim
 from wardgate.privacy.noise import gaussian_release

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import CELLS, Codes, Column, Domain, domain_of, encode
-from wardgate.marginals.growth import differences, histograms, signs
-from wardgate.marginals.links import Links, Noisy, links_of
-from wardgate.marginals.plan import Plan
 from wardgate.marginals.sampling import Where
+from wardgate.marginals.tree.growth import differences, histograms, signs
+from wardgate.marginals.tree.links import Links, Noisy, links_of
+from wardgate.marginals.tree.plan import Plan
 from wardgate.marginals.workload import Workload, count_codes
+from wardgate.networks.gan.layout import Layout, Rows
 from wardgate.networks.installed import require_torch
-from wardgate.networks.layout import Layout, Rows
 from wardgate.privacy.accountant import dp_claim, noise_multiplier_for, sampled_multiplier_for
 from wardgate.privacy.noise import gaussian_release
 from wardgate.records.claim import Claim, GaussianEvent, SampledGaussianEvent
@@ -24,8 +24,8 @@ from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused
 
 if TYPE_CHECKING:
-    from wardgate.networks.gan_drawing import Model
-    from wardgate.networks.private_training import Targets
+    from wardgate.networks.gan.drawing import Model
+    from wardgate.networks.gan.private_training import Targets
 
 COVERS = (
     "bins of numbers",
@@ -187,10 +187,10 @@ class PrivateGan:
             Refused: too few persons for this budget, a label of one class, or the losses were no longer finite.
         """
         require_torch("the generator 'private-gan'")
-        from wardgate.networks.gan import Sizes
-        from wardgate.networks.gan_conditions import Frequencies
-        from wardgate.networks.gan_drawing import Binned, Model
-        from wardgate.networks.private_training import PrivateSteps, train_privately
+        from wardgate.networks.gan.conditions import Frequencies
+        from wardgate.networks.gan.drawing import Binned, Model
+        from wardgate.networks.gan.networks import Sizes
+        from wardgate.networks.gan.private_training import PrivateSteps, train_privately
 
         del tuning  # stopping by their score would need a budget of theirs
         domain = self._domain(dictionary)
@@ -305,7 +305,7 @@ def _grouped(links: Links, codes: Codes) -> Rows:
 
 def _targets(layout: Layout, links: Links, signed: Noisy | None) -> "Targets":
     """Return what the noisy counts say of labels, of bins beside the label, and of pairs."""
-    from wardgate.networks.private_training import Targets
+    from wardgate.networks.gan.private_training import Targets
 
     features = len(links.tables)
     given = tuple(_shares(table.T) for table in links.tables)
@@ -354,7 +354,7 @@ class FittedPrivateGan:
     device: Literal["cpu"] = field(default="cpu")
 
     def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
-        """Draw rows; see `networks.gan_drawing.sample`."""
-        from wardgate.networks.gan_drawing import sample
+        """Draw rows; see `networks.gan.drawing.sample`."""
+        from wardgate.networks.gan.drawing import sample
 
         return sample(self.model, rows, rng=rng, where=where)

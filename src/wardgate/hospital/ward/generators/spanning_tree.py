@@ -8,9 +8,9 @@ import polars as pl
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import CELLS, Domain, domain_of, encode
-from wardgate.marginals.equal_plan import EqualPlan, Shares, equal_plan
-from wardgate.marginals.equals import answered, private_choice, spanning_tree
-from wardgate.marginals.joint import JointModel, sample_joint
+from wardgate.marginals.equals.joint import JointModel, sample_joint
+from wardgate.marginals.equals.plan import EqualPlan, Shares, equal_plan
+from wardgate.marginals.equals.rounds import answered, private_choice, spanning_tree
 from wardgate.marginals.sampling import Where
 from wardgate.privacy.accountant import dp_claim
 from wardgate.records.claim import Claim
@@ -131,5 +131,5 @@ class FittedSpanningTree:
         return self.model.persons
 
     def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
-        """Draw rows; see `marginals.joint.sample_joint`."""
+        """Draw rows; see `marginals.equals.joint.sample_joint`."""
         return sample_joint(self.model, rows, rng=rng, where=where)

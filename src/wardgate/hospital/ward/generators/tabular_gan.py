@@ -12,15 +12,15 @@ from wardgate.marginals.sampling import Where
 from wardgate.measures.discrimination import auroc
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.measures.logistic import fit as fit_logistic
+from wardgate.networks.gan.layout import Layout, Rows, fitted_layout
 from wardgate.networks.installed import require_torch
-from wardgate.networks.layout import Layout, Rows, fitted_layout
 from wardgate.records.claim import Claim
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused
 
 if TYPE_CHECKING:
-    from wardgate.networks.gan import Networks
-    from wardgate.networks.gan_drawing import Model
+    from wardgate.networks.gan.drawing import Model
+    from wardgate.networks.gan.networks import Networks
 
 LEAST = 100
 """Training persons; fewer cannot fill a batch."""
@@ -107,9 +107,9 @@ class TabularGan:
             Refused: too few persons or too few of one class of the label; or the losses were no longer finite.
         """
         require_torch("the generator 'tabular-gan'")
-        from wardgate.networks.gan import Sizes
-        from wardgate.networks.gan_drawing import Model, Placed, frequencies_of
-        from wardgate.networks.gan_training import Steps, train
+        from wardgate.networks.gan.drawing import Model, Placed, frequencies_of
+        from wardgate.networks.gan.networks import Sizes
+        from wardgate.networks.gan.training import Steps, train
 
         del epsilon, delta, entropy
         if dictionary.label is None:
@@ -169,8 +169,8 @@ def _score(
 ) -> Callable[["Networks"], float]:
     """Return how good drawn rows are to others: what they teach of the label, less how far two-way tables are."""
     from wardgate.networks.arrays import seeded
-    from wardgate.networks.gan import sampled
-    from wardgate.networks.gan_conditions import only_label
+    from wardgate.networks.gan.conditions import only_label
+    from wardgate.networks.gan.networks import sampled
 
     features = dictionary.features
     real = layout.encode(tuning)
@@ -217,7 +217,7 @@ class FittedGan:
     device: Literal["cpu"] = "cpu"
 
     def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
-        """Draw rows; see `networks.gan_drawing.sample`."""
-        from wardgate.networks.gan_drawing import sample
+        """Draw rows; see `networks.gan.drawing.sample`."""
+        from wardgate.networks.gan.drawing import sample
 
         return sample(self.model, rows, rng=rng, where=where)

@@ -5,7 +5,7 @@ import polars as pl
 
 from wardgate.computations.marginals import Marginals
 from wardgate.hospital.ward.learning.bench import Bench
-from wardgate.marginals.site_model import SITE
+from wardgate.marginals.sites.model import SITE
 from wardgate.marginals.workload import Workload, count
 from wardgate.records.messages import SplitName
 from wardgate.sums.shape import Bounded, counts_shape

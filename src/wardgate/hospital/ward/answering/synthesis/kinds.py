@@ -29,15 +29,15 @@ def kinds(generator: str) -> Kinds:
 def _tree() -> Kinds:
     from wardgate.hospital.ward.generators.marginal_tree import FittedTree
     from wardgate.marginals.domain import Column, Domain
-    from wardgate.marginals.model import Node, TreeModel
+    from wardgate.marginals.tree.model import Node, TreeModel
 
     return FittedTree, Column, Domain, Node, TreeModel
 
 
 def _equals(fitted: type) -> Kinds:
     from wardgate.marginals.domain import Column, Domain
-    from wardgate.marginals.graphical import Graph, Junction
-    from wardgate.marginals.joint import JointModel
+    from wardgate.marginals.equals.graphical import Graph, Junction
+    from wardgate.marginals.equals.joint import JointModel
 
     return fitted, Column, Domain, Graph, JointModel, Junction
 
@@ -62,10 +62,10 @@ def _cart() -> Kinds:
 
 def _gan(fitted: type) -> Kinds:
     from wardgate.marginals.domain import Column, Domain
-    from wardgate.networks.gan import Networks, Sizes
-    from wardgate.networks.gan_conditions import Frequencies
-    from wardgate.networks.gan_drawing import Binned, Model, Placed
-    from wardgate.networks.layout import Layout
+    from wardgate.networks.gan.conditions import Frequencies
+    from wardgate.networks.gan.drawing import Binned, Model, Placed
+    from wardgate.networks.gan.layout import Layout
+    from wardgate.networks.gan.networks import Networks, Sizes
 
     return fitted, Binned, Column, Domain, Frequencies, Layout, Model, Networks, Placed, Sizes
 
@@ -84,17 +84,17 @@ def _private_gan() -> Kinds:
 
 def _autoregressive() -> Kinds:
     from wardgate.hospital.ward.generators.autoregressive import FittedNetwork
-    from wardgate.networks.autoregressive import Trained, Training
-    from wardgate.networks.bins import Column
-    from wardgate.networks.pieces import Pieces
+    from wardgate.networks.tables.autoregressive import Trained, Training
+    from wardgate.networks.tables.bins import Column
+    from wardgate.networks.tables.pieces import Pieces
 
     return FittedNetwork, Column, Pieces, Trained, Training
 
 
 def _autoregressive_timelines() -> Kinds:
     from wardgate.hospital.ward.generators.timelines.autoregressive import FittedNetwork
-    from wardgate.networks.timeline_bins import Bins
-    from wardgate.networks.timeline_coding import Coding
+    from wardgate.networks.timelines.bins import Bins
+    from wardgate.networks.timelines.coding import Coding
 
     return FittedNetwork, Bins, Coding
 

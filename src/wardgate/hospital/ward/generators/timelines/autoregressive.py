@@ -18,7 +18,7 @@ from wardgate.records.dictionary import LABEL, Dictionary
 from wardgate.records.errors import Invalid, Refused
 
 if TYPE_CHECKING:
-    from wardgate.networks.timeline_coding import Coding
+    from wardgate.networks.timelines.coding import Coding
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -114,9 +114,9 @@ class AutoregressiveTimelines:
             NotEvaluable: the loss became no number.
         """
         require_torch("the autoregressive generator of timelines")
-        from wardgate.networks.timeline_coding import coded, coding_of
-        from wardgate.networks.timeline_training import Schedule, train
-        from wardgate.networks.timelines import Sizes
+        from wardgate.networks.timelines.coding import coded, coding_of
+        from wardgate.networks.timelines.network import Sizes
+        from wardgate.networks.timelines.training import Schedule, train
 
         claim = self.promise(dictionary, epsilon=epsilon, delta=delta)
         del entropy
@@ -211,10 +211,10 @@ class FittedNetwork:
             Unsupported: torch is not installed.
         """
         require_torch("the autoregressive generator of timelines")
-        from wardgate.networks.timeline_drawing import draw_rows
-        from wardgate.networks.timeline_people import allowed_codes
-        from wardgate.networks.timeline_rules import broken_values
-        from wardgate.networks.timelines import Sizes
+        from wardgate.networks.timelines.drawing import draw_rows
+        from wardgate.networks.timelines.network import Sizes
+        from wardgate.networks.timelines.people import allowed_codes
+        from wardgate.networks.timelines.rules import broken_values
 
         if persons < 0:
             raise Invalid(f"expected a number of persons from 0 up, found {persons}")
@@ -250,8 +250,8 @@ class FittedNetwork:
         self, persons: int, allowed: tuple[Flags, ...], where: Where, rng: np.random.Generator
     ) -> tuple[Indices, pl.DataFrame]:
         """Draw persons who meet the conditions and keep the rules among static columns."""
-        from wardgate.networks.timeline_people import meets
-        from wardgate.networks.timeline_rules import broken_persons
+        from wardgate.networks.timelines.people import meets
+        from wardgate.networks.timelines.rules import broken_persons
 
         def fit(people: pl.DataFrame) -> Flags:
             return ~broken_persons(self.dictionary.rules, self.coding, people) & meets(people, where)
@@ -276,9 +276,9 @@ class FittedNetwork:
     def _candidates(
         self, persons: int, allowed: tuple[Flags, ...], where: Where, rng: np.random.Generator
     ) -> tuple[Indices, pl.DataFrame]:
-        from wardgate.networks.timeline_drawing import decoded, draw_statics
-        from wardgate.networks.timeline_people import people_of
-        from wardgate.networks.timelines import Sizes
+        from wardgate.networks.timelines.drawing import decoded, draw_statics
+        from wardgate.networks.timelines.network import Sizes
+        from wardgate.networks.timelines.people import people_of
 
         restricted = any(name != self.coding.columns[0].name for name in where)
         codes, chance = draw_statics(

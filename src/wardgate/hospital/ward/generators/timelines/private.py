@@ -8,12 +8,7 @@ import polars as pl
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import domain_of, encode
-from wardgate.marginals.growth import Ask, grow
-from wardgate.marginals.links import Links
-from wardgate.marginals.model import TreeModel
-from wardgate.marginals.plan import Weights
 from wardgate.marginals.sampling import Where, sample
-from wardgate.marginals.structure import Edges, choose_edges, dependence
 from wardgate.marginals.timelines.course import Course, Order, draw, names_of
 from wardgate.marginals.timelines.levels import joined
 from wardgate.marginals.timelines.people import Shape, bounded, people
@@ -21,6 +16,11 @@ from wardgate.marginals.timelines.plan import Shares, TimelinePlan, timeline_pla
 from wardgate.marginals.timelines.rules import kept_rules, of_people
 from wardgate.marginals.timelines.scale import Scale, numbers
 from wardgate.marginals.timelines.sums import Sums, fitted_course, fitted_scales, histogram_ask
+from wardgate.marginals.tree.growth import Ask, grow
+from wardgate.marginals.tree.links import Links
+from wardgate.marginals.tree.model import TreeModel
+from wardgate.marginals.tree.plan import Weights
+from wardgate.marginals.tree.structure import Edges, choose_edges, dependence
 from wardgate.marginals.workload import Groups, count_codes
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.lines import read, shape_of, written

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wardgate.networks.timeline_coding import Coded, Coding
-from wardgate.networks.timeline_past import Batch
-from wardgate.networks.timelines import Drop, Network, Sizes
+from wardgate.networks.timelines.coding import Coded, Coding
+from wardgate.networks.timelines.network import Drop, Network, Sizes
+from wardgate.networks.timelines.past import Batch
 from wardgate.records.errors import NotEvaluable
 
 Weights = dict[str, NDArray[np.float32]]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wardgate.networks.timeline_coding import Coded
+from wardgate.networks.timelines.coding import Coded
 
 SUMMARY = 7
 """Numbers that tell the past of one column."""

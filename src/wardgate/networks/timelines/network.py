@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wardgate.networks.timeline_bins import Bins
-from wardgate.networks.timeline_coding import Coded, Coding, places
-from wardgate.networks.timeline_past import SUMMARY, Batch, pasts
+from wardgate.networks.timelines.bins import Bins
+from wardgate.networks.timelines.coding import Coded, Coding, places
+from wardgate.networks.timelines.past import SUMMARY, Batch, pasts
 
 POWERS = 5
 """Numbers that tell a value of this row: whether it is known, three polynomials of its rank, and how it changed."""

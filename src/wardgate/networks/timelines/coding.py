@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.measures.lines import Lines, gaps
-from wardgate.networks.timeline_bins import Bins, categories, grain_of, numbers
+from wardgate.networks.timelines.bins import Bins, categories, grain_of, numbers
 from wardgate.records.dictionary import LABEL, OUTCOME
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.feature import Feature

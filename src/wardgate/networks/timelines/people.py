@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.marginals.sampling import Where
-from wardgate.networks.timeline_coding import Coding
+from wardgate.networks.timelines.coding import Coding
 from wardgate.records.dictionary import LABEL
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature

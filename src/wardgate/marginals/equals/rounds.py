@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
-from wardgate.marginals import graphical
 from wardgate.marginals.domain import Codes, Domain
-from wardgate.marginals.equal_plan import EqualPlan
+from wardgate.marginals.equals import graphical
+from wardgate.marginals.equals.joint import Alone, JointModel, alone, asked_tables, believed, histograms
+from wardgate.marginals.equals.plan import EqualPlan
 from wardgate.marginals.estimate import Table
-from wardgate.marginals.joint import Alone, JointModel, alone, asked_tables, believed, histograms
-from wardgate.marginals.links import Noisy
-from wardgate.marginals.structure import SENSITIVITY, Scores, together
+from wardgate.marginals.tree.links import Noisy
+from wardgate.marginals.tree.structure import SENSITIVITY, Scores, together
 from wardgate.marginals.workload import Workload, count_codes
 from wardgate.privacy.choice import exponential_choice
 from wardgate.privacy.noise import gaussian_release

@@ -7,8 +7,8 @@ import numpy as np
 
 from wardgate.marginals.domain import Domain
 from wardgate.marginals.estimate import Table, fitted, shrunk
-from wardgate.marginals.links import Links, Noisy, group_of_bin
-from wardgate.marginals.structure import Edges
+from wardgate.marginals.tree.links import Links, Noisy, group_of_bin
+from wardgate.marginals.tree.structure import Edges
 from wardgate.marginals.workload import Groups, Query
 from wardgate.records.feature import ClinicalRule
 

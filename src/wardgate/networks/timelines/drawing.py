@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wardgate.networks.timeline_bins import Bins
-from wardgate.networks.timeline_coding import Coding
-from wardgate.networks.timeline_past import Past
-from wardgate.networks.timeline_rules import Broken
-from wardgate.networks.timeline_training import Weights, built, one_thread
-from wardgate.networks.timelines import POWERS, Network, Sizes
+from wardgate.networks.timelines.bins import Bins
+from wardgate.networks.timelines.coding import Coding
+from wardgate.networks.timelines.network import POWERS, Network, Sizes
+from wardgate.networks.timelines.past import Past
+from wardgate.networks.timelines.rules import Broken
+from wardgate.networks.timelines.training import Weights, built, one_thread
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import Codes, Domain
-from wardgate.marginals.links import Links, Noisy
+from wardgate.marginals.tree.links import Links, Noisy
 from wardgate.marginals.workload import Groups, Query
 from wardgate.privacy.choice import exponential_choice
 

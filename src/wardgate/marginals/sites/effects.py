@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.marginals.estimate import Table, simplex
-from wardgate.marginals.model import Node, TreeModel
+from wardgate.marginals.tree.model import Node, TreeModel
 
 PASSES = 4
 """Times that the common part and the differences are estimated in turn."""

@@ -11,9 +11,9 @@ from wardgate.marginals.domain import Column, Domain, decode
 from wardgate.marginals.sampling import Value, Where, keep_rules
 from wardgate.measures.encoding import LABEL
 from wardgate.networks.arrays import seeded
-from wardgate.networks.gan import Networks, sampled
-from wardgate.networks.gan_conditions import Asked, Frequencies, nominal, only_label
-from wardgate.networks.layout import Layout, Rows
+from wardgate.networks.gan.conditions import Asked, Frequencies, nominal, only_label
+from wardgate.networks.gan.layout import Layout, Rows
+from wardgate.networks.gan.networks import Networks, sampled
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule
 

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.marginals import graphical
 from wardgate.marginals.domain import Codes, Domain, decode
 from wardgate.marginals.drawing import systematic
+from wardgate.marginals.equals import graphical
 from wardgate.marginals.estimate import Table, shrunk
 from wardgate.marginals.levels import all_sides, grouped, whole
-from wardgate.marginals.links import Noisy, column_counts, person_count, query_alone
 from wardgate.marginals.sampling import Where, evidence_of, keep_rules
+from wardgate.marginals.tree.links import Noisy, column_counts, person_count, query_alone
 from wardgate.marginals.workload import Groups, Query, Workload
 from wardgate.measures.encoding import LABEL
 from wardgate.records.errors import Invalid, Refused

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wardgate.networks.autoregressive import Trained, chances
-from wardgate.networks.pieces import Codes, Vector
+from wardgate.networks.tables.autoregressive import Trained, chances
+from wardgate.networks.tables.pieces import Codes, Vector
 from wardgate.records.errors import Invalid
 
 ROWS = 256

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.measures.study_rules import rule_breakers
-from wardgate.networks.timeline_coding import Coding
+from wardgate.networks.timelines.coding import Coding
 from wardgate.records.feature import ClinicalRule, Feature
 
 Matrix = NDArray[np.float64]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.networks.layout import Layout, Rows
+from wardgate.networks.gan.layout import Layout, Rows
 
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]

@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 
 from wardgate.marginals.domain import Column, Domain
 from wardgate.marginals.estimate import Table
-from wardgate.marginals.growth import PAIR_BINS, PAIR_FLOOR, differences, histograms, pairs, signs
 from wardgate.marginals.levels import grouped, side_of
-from wardgate.marginals.links import Links, Noisy, coarse_groups, links_of, person_count
-from wardgate.marginals.model import TreeModel, fit
-from wardgate.marginals.plan import Plan, Weights, plan
-from wardgate.marginals.site_effects import Counted, bins_of, site_cases, site_sizes, tilted
-from wardgate.marginals.site_model import SITE, SiteModel
-from wardgate.marginals.structure import summed_edges
+from wardgate.marginals.sites.effects import Counted, bins_of, site_cases, site_sizes, tilted
+from wardgate.marginals.sites.model import SITE, SiteModel
+from wardgate.marginals.tree.growth import PAIR_BINS, PAIR_FLOOR, differences, histograms, pairs, signs
+from wardgate.marginals.tree.links import Links, Noisy, coarse_groups, links_of, person_count
+from wardgate.marginals.tree.model import TreeModel, fit
+from wardgate.marginals.tree.plan import Plan, Weights, plan
+from wardgate.marginals.tree.structure import summed_edges
 from wardgate.marginals.workload import Groups, Query, Workload
 from wardgate.privacy.accountant import epsilon_of, noise_multiplier_for
 from wardgate.records.claim import GaussianEvent

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from wardgate.marginals.domain import Domain
 from wardgate.marginals.levels import all_sides, grouped, whole
-from wardgate.marginals.links import (
+from wardgate.marginals.tree.links import (
     Links,
     Noisy,
     cell_counts,
@@ -34,9 +34,9 @@ from wardgate.marginals.links import (
     query_beside_label,
     query_pair,
 )
-from wardgate.marginals.model import TreeModel, fit
-from wardgate.marginals.plan import Plan
-from wardgate.marginals.structure import Edges, pair_queries, summed_edges
+from wardgate.marginals.tree.model import TreeModel, fit
+from wardgate.marginals.tree.plan import Plan
+from wardgate.marginals.tree.structure import Edges, pair_queries, summed_edges
 from wardgate.marginals.workload import Groups, Query, Workload
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.feature import ClinicalRule

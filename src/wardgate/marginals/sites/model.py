@@ -7,8 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.marginals.estimate import Table
-from wardgate.marginals.model import TreeModel
 from wardgate.marginals.sampling import Where, chance, sample
+from wardgate.marginals.tree.model import TreeModel
 from wardgate.measures.encoding import LABEL
 from wardgate.records.errors import Invalid
 

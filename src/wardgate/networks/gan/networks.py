@@ -2,7 +2,7 @@
 
 How others use it (FedGAN, the private form):
 
-    layout = public_layout(features) or fitted_layout(features, table, ...)       networks/layout.py
+    layout = public_layout(features) or fitted_layout(features, table, ...)       networks/gan/layout.py
     pair = build(layout, Sizes(), draws=seeded(rng)) Networks(generator, critic); double=True for the private form
     wanted, filled = tensors(pair, asked)            what each row is asked to be
     fake = draw(pair, wanted, filled, draws=...)     rows drawn, shape (n, layout.width), differentiable
@@ -11,7 +11,7 @@ How others use it (FedGAN, the private form):
     sampled(pair, asked, draws=...) -> Rows          cells and places, for `layout.decode`
     flat(pair.critic), load(pair.critic, vector)     networks/arrays.py: weights as one float64 vector
 
-`asked` comes from networks/gan_conditions.py and `wanted, filled` from `tensors(pair, asked)`, both of shape
+`asked` comes from networks/gan/conditions.py and `wanted, filled` from `tensors(pair, asked)`, both of shape
 (n, layout.indicators). The critic is the only part that ever sees persons. It has linear layers and smooth activations
 alone and normalises over no batch, so that with pack=1 one person touches one row's gradient.
 """
@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wardgate.networks.arrays import Vector, flat, load, start_weights
-from wardgate.networks.gan_conditions import Asked, mask
-from wardgate.networks.layout import Layout, Rows
+from wardgate.networks.gan.conditions import Asked, mask
+from wardgate.networks.gan.layout import Layout, Rows
 from wardgate.records.errors import Invalid
 
 

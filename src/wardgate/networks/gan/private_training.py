@@ -1,7 +1,7 @@
 """Fitting a GAN from noise alone: noisy tables that the generator has to meet, and noisy gradients for the critic.
 
 The generator sees persons through two things: `Targets`, made of noisy counts, and the critic's weights, which move by
-noisy sums of clipped gradients (networks/private.py). Everything else here is post-processing.
+noisy sums of clipped gradients (networks/gan/private.py). Everything else here is post-processing.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from wardgate.entropy import Entropy
 from wardgate.networks.arrays import Vector, flat, load, seeded
-from wardgate.networks.gan import Networks, Sizes, build, draw, generator_loss, tensors
-from wardgate.networks.gan_conditions import only_label
-from wardgate.networks.layout import Layout, Rows
-from wardgate.networks.private import Call, clipped_sum, poisson_batch
+from wardgate.networks.gan.conditions import only_label
+from wardgate.networks.gan.layout import Layout, Rows
+from wardgate.networks.gan.networks import Networks, Sizes, build, draw, generator_loss, tensors
+from wardgate.networks.gan.private import Call, clipped_sum, poisson_batch
 from wardgate.privacy.noise import gaussian_release
 from wardgate.records.errors import Invalid, Refused
 

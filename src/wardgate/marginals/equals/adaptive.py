@@ -5,7 +5,7 @@ site may choose alone. Here one early round measures a noisy coarse table of eve
 noisy summed errors. From then on every choice compares the model with these public sketches, at no further cost, and
 sees each candidate through the pairs inside it. Each chosen table is then measured at full fineness.
 
-Whoever drives the road fetches noisy counts and sends them in with their noise, as with `marginals.growth`.
+Whoever drives the road fetches noisy counts and sends them in with their noise, as with `marginals.tree.growth`.
 
 Reference: McKenna, Mullins, Sheldon, Miklau 2022, AIM, arXiv:2201.12677.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.marginals.graphical import Columns, Graph, Noisy, draw, fit, tree_cells
+from wardgate.marginals.equals.graphical import Columns, Graph, Noisy, draw, fit, tree_cells
 from wardgate.marginals.levels import even_groups
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.grain import Cells, cells_of, outer_steps, value_of

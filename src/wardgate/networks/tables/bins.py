@@ -1,6 +1,6 @@
 """Every column as a few codes, and values from codes; no value that few persons have is ever kept as such.
 
-Numbers become bins of about equally many persons, made of pieces (networks.pieces).
+Numbers become bins of about equally many persons, made of pieces (networks.tables.pieces).
 Nothing here is noisy: cuts and shares are those of the persons, so what is built on it stays in the ward.
 """
 
@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.measures.encoding import LABEL
-from wardgate.networks.pieces import Codes, Pieces, Vector, drawn_from, pieces_of, within
+from wardgate.networks.tables.pieces import Codes, Pieces, Vector, drawn_from, pieces_of, within
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
 

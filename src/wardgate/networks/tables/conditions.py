@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wardgate.marginals.sampling import Value, Where
-from wardgate.networks.bins import Column, named, restricted
-from wardgate.networks.pieces import Vector
+from wardgate.networks.tables.bins import Column, named, restricted
+from wardgate.networks.tables.pieces import Vector
 from wardgate.records.errors import Invalid
 
 

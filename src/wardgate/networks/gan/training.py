@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from wardgate.networks.arrays import seeded
-from wardgate.networks.gan import Networks, Sizes, build, critic_loss, draw, generator_loss, tensors
-from wardgate.networks.gan_conditions import matched
-from wardgate.networks.layout import Layout, Rows
+from wardgate.networks.gan.conditions import matched
+from wardgate.networks.gan.layout import Layout, Rows
+from wardgate.networks.gan.networks import Networks, Sizes, build, critic_loss, draw, generator_loss, tensors
 from wardgate.records.errors import Invalid, Refused
 
 

@@ -17,8 +17,8 @@ import torch
 from torch.nn import functional
 
 from wardgate.networks.arrays import flat, load
-from wardgate.networks.bins import Column, basis
-from wardgate.networks.pieces import Codes, Vector
+from wardgate.networks.tables.bins import Column, basis
+from wardgate.networks.tables.pieces import Codes, Vector
 from wardgate.records.errors import Invalid
 
 REPEATS = 4

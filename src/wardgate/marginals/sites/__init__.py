@@ -1,0 +1,1 @@
+"""The forest over several hospitals, which tells them apart."""

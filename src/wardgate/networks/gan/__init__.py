@@ -1,0 +1,1 @@
+"""The tabular GAN, plain and private."""

@@ -1,0 +1,1 @@
+"""The any-order autoregressive network for tables of one row a person."""
