@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PURE = ("records", "measures", "privacy", "sums", "marginals", "policy", "papers")
+PURE = ("records", "measures", "privacy", "sums", "marginals", "policy", "papers", "formats", "networks")
 """Rooms that touch nothing but their arguments."""
 
 NOT_SPEAKING = (*PURE, "hospital/ward", "hospital/spool", "hub")

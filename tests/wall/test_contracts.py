@@ -43,6 +43,7 @@ PLANTED = (
     Planted(contract="pure-rooms", file="records/planted.py", line="from pathlib import Path"),
     Planted(contract="pure-rooms", file="sums/planted.py", line="import secrets"),
     Planted(contract="pure-rooms", file="policy/planted.py", line="import time"),
+    Planted(contract="networks-compute", file="networks/planted.py", line="import pathlib"),
     Planted(contract="one-door-to-entropy", file="hub/planted.py", line="import secrets"),
     Planted(contract="hub-is-blind", file="hub/planted.py", line="import pickle"),
     Planted(contract="hub-is-blind", file="hub/pooling/planted.py", line="import duckdb"),

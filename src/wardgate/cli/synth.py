@@ -139,8 +139,9 @@ def rebalance(
     tuning: Annotated[Path, typer.Option(help="Other patients to judge by; never the gate's holdout.")],
     out: Annotated[Path, typer.Option(help="The corpus that may be used: rebalanced where that does no harm.")],
     refits: Annotated[
-        bool, typer.Option("--refits", help="Fit anew for every fold: slower, and all patients can be judged on.")
-    ] = False,
+        bool | None,
+        typer.Option("--refits/--no-refits", help="Fit anew for every fold, so that all patients can be judged on."),
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMS)}; else by the file's name.")] = None,
     seed: Seed = 1,
     json_output: AsJson = False,

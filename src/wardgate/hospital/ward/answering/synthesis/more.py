@@ -17,6 +17,9 @@ from wardgate.hospital.ward.answering.synthesis.wish import Source, named
 from wardgate.hospital.ward.generators import Fitted
 from wardgate.records.errors import Invalid
 
+SLOW = ("tabular-gan", "private-gan", "autoregressive")
+"""Generators that are not fitted five times over unless somebody asks for it."""
+
 
 def more(
     folder: Path,
@@ -25,16 +28,17 @@ def more(
     *,
     out: Path,
     form: Form,
-    refits: bool,
     entropy: Entropy,
     seed: int,
     on: str,
+    refits: bool | None = None,
 ) -> tuple[Rebalanced, Drawn]:
     """Draw more of those who are wanted, decide whether that does good, and write the corpus that may be used.
 
     Args:
         requests: As text; see `conditions.wanted_of`.
-        refits: Fit the generator anew for every fold of the validation, so that all real persons can be judged on.
+        refits: Fit the generator anew for every fold of the validation, so that all real persons can be judged on;
+            absent, where a fit takes seconds. Otherwise the tuning persons alone judge, who are few.
 
     Raises:
         Invalid: the folder holds no fit, the tables are not described by its dictionary, or a request cannot be met.
@@ -69,7 +73,7 @@ def more(
         real=read.features,
         tuning=read.tuned,
         dictionary=record.dictionary,
-        refit=refit if refits else None,
+        refit=refit if (record.generator not in SLOW if refits is None else refits) else None,
         rng=np.random.default_rng(seed),
     )
     drawn = write(iter([found.accepted]), kept.record, out=out, form=form, on=on)
