@@ -60,7 +60,9 @@ def test_a_tree_of_values_reads_back_as_itself():
 
 
 @pytest.mark.parametrize(
-    "value", [Stranger(value=1), lambda: 0, np.array([object()]), Leaf(values=np.array(["text"]))], ids=repr
+    "value",
+    [Stranger(value=1), lambda: 0, np.array([object()]), Leaf(values=np.array(["text"]))],
+    ids=["a stranger", "a function", "objects", "an array of text"],
 )
 def test_what_is_not_listed_is_not_written(value):
     with pytest.raises(Unsupported):
