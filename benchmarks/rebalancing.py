@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from synth import features_of, read
 
 from wardgate.entropy import SystemEntropy
-from wardgate.hospital.ward.answering.rebalanced import Rebalanced
-from wardgate.hospital.ward.answering.rebalancing import Refit, enriched, rebalance, taught
+from wardgate.hospital.ward.answering.synthesis.rebalanced import Rebalanced
+from wardgate.hospital.ward.answering.synthesis.rebalancing import Refit, enriched, rebalance, taught
 from wardgate.hospital.ward.cohort.build import load
 from wardgate.hospital.ward.generators import Fitted, MarginalTree, SequentialCart
 from wardgate.measures.encoding import design_matrix, labels

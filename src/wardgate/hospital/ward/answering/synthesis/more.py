@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from wardgate.entropy import Entropy
-from wardgate.hospital.ward.answering.rebalanced import Rebalanced
-from wardgate.hospital.ward.answering.rebalancing import rebalance
 from wardgate.hospital.ward.answering.synthesis.conditions import wanted_of
 from wardgate.hospital.ward.answering.synthesis.draw import Drawn, Form, write
 from wardgate.hospital.ward.answering.synthesis.fit import opened
+from wardgate.hospital.ward.answering.synthesis.rebalanced import Rebalanced
+from wardgate.hospital.ward.answering.synthesis.rebalancing import rebalance
 from wardgate.hospital.ward.answering.synthesis.wish import Source, named
 from wardgate.hospital.ward.generators import Fitted
 from wardgate.records.errors import Invalid

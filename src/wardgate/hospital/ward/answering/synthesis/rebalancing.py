@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardgate.hospital.ward.answering.rebalanced import Rebalanced
+from wardgate.hospital.ward.answering.synthesis.rebalanced import Rebalanced
 from wardgate.hospital.ward.generators import Fitted
 from wardgate.measures.encoding import LABEL, design_matrix, labels
 from wardgate.measures.logistic import penalty

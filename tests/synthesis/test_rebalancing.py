@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_persons import FEATURES, persons
 from wardgate.entropy import UnsafeEntropy
-from wardgate.hospital.ward.answering.rebalanced import Rebalanced
-from wardgate.hospital.ward.answering.rebalancing import enriched, rebalance, taught
+from wardgate.hospital.ward.answering.synthesis.rebalanced import Rebalanced
+from wardgate.hospital.ward.answering.synthesis.rebalancing import enriched, rebalance, taught
 from wardgate.hospital.ward.generators import MarginalTree, SequentialCart
 from wardgate.measures.encoding import design_matrix
 from wardgate.measures.logistic import linear, probability
