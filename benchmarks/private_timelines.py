@@ -8,8 +8,8 @@ Simulated patients with a known truth (tests/small_timelines.py), and PhysioNet/
 ../shared/data). 80 % of the stays train, 20 % test; delta 1e-6. Figures are the gate's own measures, against persons
 whom the generator never saw. The model is a ridge logistic regression on last, mean, least and largest value.
 
-Limits: settings were looked at on split 0 of PhysioNet, which is not among the splits here (the persons are the same),
-and on other simulated persons. One machine, shared.
+Limits: settings were looked at on splits 0 to 2 of PhysioNet, which are not among the splits here (the persons are the
+same), and on other simulated persons. One machine, shared.
 """
 
 import os

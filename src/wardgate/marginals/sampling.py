@@ -18,9 +18,6 @@ Value = str | float | int | None | tuple[float, float]
 Where = Mapping[str, Value]
 """Conditions on columns: a category, a number, None for missing, or (low, high) with both ends."""
 
-TRIES = 20
-"""Draws of a generator that can only draw again and keeps what fits."""
-
 MOST_DRAWN = 200
 """Rows that are drawn at most for each one that is asked for and keeps the study's rules."""
 

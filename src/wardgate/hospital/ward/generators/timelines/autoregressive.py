@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy
-from wardgate.marginals.sampling import TRIES, Where
+from wardgate.marginals.sampling import Where
 from wardgate.measures.attacks.persons import constants, typed
 from wardgate.measures.lines import Lines, read, written
 from wardgate.networks.installed import require_torch
@@ -19,6 +19,9 @@ from wardgate.records.errors import Invalid, Refused
 
 if TYPE_CHECKING:
     from wardgate.networks.timelines.coding import Coding
+
+TRIES = 20
+"""Draws of persons' static columns before rules count as such that nobody keeps."""
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
