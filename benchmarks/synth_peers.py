@@ -212,6 +212,8 @@ def peer(data: Set, name: str, seed: int) -> Run:
             seconds = json.loads((folder / "fit.json").read_text())["fit"]
             corpus = back(data.dictionary, pl.read_csv(folder / "out.csv", infer_schema_length=0))
             return measured(data, train, test, corpus, seconds)
+        if (folder / "words.txt").exists():
+            return Run(values={}, words=(folder / "words.txt").read_text())
         folder.mkdir(parents=True, exist_ok=True)
         plain.write_csv(folder / "train.csv")
         spec = {
@@ -239,17 +241,22 @@ def peer(data: Set, name: str, seed: int) -> Run:
                 command, check=True, capture_output=True, text=True, timeout=20 * PEER_SECONDS, cwd=folder
             )
         except subprocess.TimeoutExpired:
-            return Run(values={}, words=f"did not finish within {20 * PEER_SECONDS} s")
+            return stopped(folder, f"did not finish within {20 * PEER_SECONDS} s")
         except (OSError, subprocess.CalledProcessError) as error:
             if getattr(error, "returncode", 0) in (-9, -24):
-                return Run(values={}, words=f"did not finish within {PEER_SECONDS} CPU seconds")
+                return stopped(folder, f"did not finish within {PEER_SECONDS} CPU seconds")
             said = str(getattr(error, "stderr", error)).strip().splitlines()
-            return Run(values={}, words=f"failed: {said[-1][:160] if said else 'without a word'}")
+            return stopped(folder, f"failed: {said[-1][:160] if said else 'without a word'}")
         told = done.stdout.strip().splitlines()[-1]
         (folder / "fit.json").write_text(told)
         seconds = json.loads(told)["fit"]
         corpus = back(data.dictionary, pl.read_csv(folder / "out.csv", infer_schema_length=0))
     return measured(data, train, test, corpus, seconds)
+
+
+def stopped(folder: Path, words: str) -> Run:
+    (folder / "words.txt").write_text(words)
+    return Run(values={}, words=words)
 
 
 def tested(dictionary: Dictionary, train: pl.DataFrame, test: pl.DataFrame) -> float:
