@@ -369,15 +369,10 @@ def beside(data: Set, name: str, mine: list[Run], runs: Mapping[str, list[Run]])
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(SETS)
     found = []
-    for name in chosen:
+    for name in sys.argv[1:] or list(SETS):
         found += list(figures(SETS[name]()))
-        write(
-            "synth_peers" if chosen == list(SETS) else f"synth_peers_{name.replace(' ', '_').replace(',', '')}",
-            found,
-            "make bench NAME=synth_peers",
-        )
+        write("synth_peers", found, "python benchmarks/synth_peers.py " + " ".join(f'"{one}"' for one in sys.argv[1:]))
 
 
 if __name__ == "__main__":
