@@ -1,9 +1,14 @@
 """The smallest hospitals that can take part: made-up persons, one study, one mapping."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from loose_gate import GATE
 
 STUDY = """\
 schema: wardgate/study/1
@@ -20,31 +25,9 @@ features:
   - {name: sex, type: category, values: [female, male], missing: refused}
 subgroups: [{feature: sex}]
 acceptance: {auroc_min: 0.55, worst_site_auroc_min: 0.3, oe: [0.2, 5], slope: [0.1, 5], subgroup_gap_max: 0.5}
-gate:
-  membership:
-    permutations: 199
-    rehearsals: 10
-    tiers: [{members: 400, non_members: 150, tpr_at_1_percent: 0.1}]
-  proximity:
-    exact_match_level: 1e-9
-    near_copy_level: 1e-9
-    reused_values_level: 1e-9
-    rare_combinations_level: 1e-9
-    crowded_level: 1e-9
-  realism:
-    marginal_error_max: 0.5
-    pairwise_error_max: 0.8
-    joint_error_max: 0.8
-    missingness_error_max: 0.8
-    relations_min: 0
-    trts_loss_max: 0.5
-    tstr_loss_max: 0.4
-    slope: [-100, 100]
-    subgroup_error_max: 0.9
-    rare_outcome_ratio: [0.01, 100]
-  canaries: {found_max: 20}
+GATE
 sites: [SITES]
-"""
+""".replace("GATE\n", GATE)
 
 MAPPING = """\
 schema: wardgate/mapping/1

@@ -20,13 +20,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from dp_accounting.pld import common, privacy_loss_distribution
 from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
-from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent, SampledGaussianEvent
+from wardgate.records.claim import Claim, ExponentialEvent, GaussianEvent, NoiseSource, SampledGaussianEvent
 from wardgate.records.errors import Invalid
 
 INTERVAL = 1e-4
@@ -127,7 +127,7 @@ def dp_claim(
     delta: float,
     covers: Iterable[str],
     excludes: Iterable[str],
-    noise_source: Literal["system", "unsafe-test"],
+    noise_source: NoiseSource,
 ) -> Claim:
     """Return the claim of these events with its epsilon.
 
@@ -151,6 +151,19 @@ def dp_claim(
         excludes=tuple(excludes),
         noise_source=noise_source,
     )
+
+
+def noise_source(name: str) -> NoiseSource:
+    """Return the name of a source of entropy as a claim states it.
+
+    Raises:
+        Invalid: it is none that a claim knows.
+    """
+    if name == "system":
+        return "system"
+    if name == "unsafe-test":
+        return "unsafe-test"
+    raise Invalid(f"unknown source of noise '{name}'")
 
 
 def _check_delta(delta: float) -> None:

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from wardgate.records.record import Number, Record
 
+NoiseSource = Literal["system", "unsafe-test"]
+"""Where noise came from: the operating system, or a test's repeatable stream, which every gate refuses."""
+
 
 class GaussianEvent(Record):
     """One discrete Gaussian release.
@@ -77,7 +80,7 @@ class Claim(Record):
     sampled_: tuple[SampledGaussianEvent, ...] | None = Field(default=None, alias="sampled")
     covers: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
-    noise_source: Literal["system", "unsafe-test"] = "system"
+    noise_source: NoiseSource = "system"
 
     @property
     def sampled(self) -> tuple[SampledGaussianEvent, ...]:

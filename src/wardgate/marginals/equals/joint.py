@@ -16,6 +16,7 @@ from wardgate.marginals.sampling import Where, evidence_of, keep_rules
 from wardgate.marginals.tree.links import Noisy, column_counts, person_count, query_alone
 from wardgate.marginals.workload import Groups, Query, Workload
 from wardgate.measures.encoding import LABEL
+from wardgate.records.claim import Claim
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.feature import ClinicalRule
 
@@ -170,3 +171,20 @@ def _values(
         return pl.Series(LABEL, cells, dtype=pl.Int8)
     low, high = limits.get(position, (-np.inf, np.inf))
     return decode(column, cells, rng=rng, low=low, high=high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedJoint:
+    """A fitted model and what it cost. It never leaves the ward."""
+
+    model: JointModel
+    claim: Claim
+
+    @property
+    def persons(self) -> int:
+        """The noisy number of persons: how many rows a corpus should have."""
+        return self.model.persons
+
+    def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
+        """Draw rows; see `sample_joint`."""
+        return sample_joint(self.model, rows, rng=rng, where=where)

@@ -16,7 +16,7 @@ from wardgate.hospital.ward.gate.ledger import POPULATION, PrivateLedger
 from wardgate.hospital.ward.gate.summed import counted, summed_evidence
 from wardgate.measures.disclosure import rounded, unrounded
 from wardgate.policy.decision import decide, policy_digest
-from wardgate.privacy.accountant import dp_claim
+from wardgate.privacy.accountant import dp_claim, noise_source
 from wardgate.privacy.budget import Release, Spending, Split
 from wardgate.records.bands import band
 from wardgate.records.canonical import canonical, sha256, text_of
@@ -26,7 +26,7 @@ from wardgate.records.confirmation import confirmed_bytes
 from wardgate.records.corpus_file import write_corpus
 from wardgate.records.envelope import Signer, seal
 from wardgate.records.envelope import Statement as Signed
-from wardgate.records.errors import Invalid, Refused
+from wardgate.records.errors import Refused
 from wardgate.records.log import MerkleLog
 from wardgate.records.messages import ANSWER, Answer, Question
 from wardgate.records.parcel import Parcel, VectorRef, pack_bytes, pack_vector
@@ -381,14 +381,12 @@ class Door:
 
 @lru_cache(maxsize=1024)
 def _dp(events: tuple[GaussianEvent, ...], delta: float, source: str) -> Claim:
-    if source not in ("system", "unsafe-test"):
-        raise Invalid(f"noise from an unknown source '{source}'")
     return dp_claim(
         gaussian=events,
         delta=delta,
         covers=("the released vector",),
         excludes=("public ranges, categories and bins of the study", "the rosters and the study's choices"),
-        noise_source="system" if source == "system" else "unsafe-test",
+        noise_source=noise_source(source),
     )
 
 

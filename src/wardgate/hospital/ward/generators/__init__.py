@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ from wardgate.hospital.ward.generators.sequential_cart import SequentialCart
 from wardgate.hospital.ward.generators.spanning_tree import SpanningTree
 from wardgate.hospital.ward.generators.tabular_gan import TabularGan
 from wardgate.marginals.sampling import Where
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 
@@ -59,7 +59,7 @@ class Generator(Protocol):
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return what a fit costs at most, before anybody is looked at; a claim of `none` costs nothing.
 

@@ -1,19 +1,17 @@
 """Noisy tables chosen one after the other by where the model is most wrong, after AIM; for any dictionary."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import CELLS, Domain, domain_of, encode
-from wardgate.marginals.equals.joint import JointModel, sample_joint
+from wardgate.marginals.equals.joint import FittedJoint
 from wardgate.marginals.equals.plan import EqualPlan, Shares, equal_plan
 from wardgate.marginals.equals.rounds import answered, closest_tables, private_choice
-from wardgate.marginals.sampling import Where
-from wardgate.privacy.accountant import dp_claim
-from wardgate.records.claim import Claim
+from wardgate.privacy.accountant import dp_claim, noise_source
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 
@@ -56,7 +54,7 @@ class AdaptiveMarginals:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return what a fit will cost, before anybody is looked at.
 
@@ -79,7 +77,7 @@ class AdaptiveMarginals:
         )
 
     @staticmethod
-    def _claim(budget: EqualPlan, noise_source: Literal["system", "unsafe-test"]) -> Claim:
+    def _claim(budget: EqualPlan, noise_source: NoiseSource) -> Claim:
         return dp_claim(
             gaussian=budget.gaussian,
             exponential=budget.exponential,
@@ -99,7 +97,7 @@ class AdaptiveMarginals:
         delta: float,
         entropy: Entropy,
         rng: np.random.Generator,
-    ) -> "FittedAdaptive":
+    ) -> FittedJoint:
         """Fit a table of training persons, one row a person.
 
         Guarantee: adding or removing one person is hidden by (`epsilon`, `delta`); the claim lists the events, also
@@ -113,29 +111,11 @@ class AdaptiveMarginals:
         del tuning  # nothing in this fit is tuned
         domain = self._domain(dictionary)
         budget = self._plan(domain, epsilon=epsilon, delta=delta)
-        if entropy.name not in ("system", "unsafe-test"):
-            raise Invalid(f"unknown source of noise '{entropy.name}'")
+        source = noise_source(entropy.name)
         codes = encode(domain, table)
         choose = private_choice(budget, entropy=entropy)
         road = closest_tables(domain, budget, codes, rules=dictionary.rules, choose=choose, rng=rng)
-        return FittedAdaptive(
+        return FittedJoint(
             model=answered(road, codes, entropy=entropy),
-            claim=self._claim(budget, "system" if entropy.name == "system" else "unsafe-test"),
+            claim=self._claim(budget, source),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FittedAdaptive:
-    """A fitted model and what it cost. It never leaves the ward."""
-
-    model: JointModel
-    claim: Claim
-
-    @property
-    def persons(self) -> int:
-        """The noisy number of persons: how many rows a corpus should have."""
-        return self.model.persons
-
-    def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
-        """Draw rows; see `marginals.equals.joint.sample_joint`."""
-        return sample_joint(self.model, rows, rng=rng, where=where)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from wardgate.networks.installed import require_torch
 from wardgate.networks.tables.bins import Column, columns_of, decode, encode
 from wardgate.networks.tables.conditions import Conditions, conditions
 from wardgate.networks.tables.pieces import Codes
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.feature import ClinicalRule
@@ -80,7 +80,7 @@ class Autoregressive:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return the claim of any fit: none, and what that excludes."""
         del dictionary, epsilon, delta, noise_source

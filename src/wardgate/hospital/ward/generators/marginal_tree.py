@@ -1,7 +1,6 @@
 """The default generator: noisy marginals of one hospital, fitted as a label-rooted forest."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -16,9 +15,9 @@ from wardgate.marginals.tree.model import TreeModel
 from wardgate.marginals.tree.plan import Plan, Weights, plan
 from wardgate.marginals.tree.structure import Edges, choose_edges, dependence
 from wardgate.marginals.workload import Groups, count_codes
-from wardgate.privacy.accountant import dp_claim
+from wardgate.privacy.accountant import dp_claim, noise_source
 from wardgate.privacy.noise import gaussian_release
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 
@@ -54,7 +53,7 @@ class MarginalTree:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return what a fit will cost, before anybody is looked at.
 
@@ -75,7 +74,7 @@ class MarginalTree:
         return plan(domain, epsilon=epsilon, delta=delta, structure="chosen", weights=self.weights)
 
     @staticmethod
-    def _claim(budget: Plan, noise_source: Literal["system", "unsafe-test"]) -> Claim:
+    def _claim(budget: Plan, noise_source: NoiseSource) -> Claim:
         return dp_claim(
             gaussian=budget.gaussian,
             exponential=budget.exponential,
@@ -109,8 +108,7 @@ class MarginalTree:
         domain = self._domain(dictionary)
         budget = self._plan(domain, epsilon=epsilon, delta=delta)
         codes = encode(domain, table)
-        if entropy.name not in ("system", "unsafe-test"):
-            raise Invalid(f"unknown source of noise '{entropy.name}'")
+        source = noise_source(entropy.name)
 
         def choose(links: Links, groups: Groups, sigma: float) -> Edges:
             scores = dependence(codes, links, groups, sigma=sigma)
@@ -124,9 +122,7 @@ class MarginalTree:
             except StopIteration as end:
                 model = end.value
                 break
-        return FittedTree(
-            model=model, claim=self._claim(budget, "system" if entropy.name == "system" else "unsafe-test")
-        )
+        return FittedTree(model=model, claim=self._claim(budget, source))
 
 
 def noisy_counts(ask: Ask, codes: Codes, *, entropy: Entropy) -> NDArray[np.float64]:

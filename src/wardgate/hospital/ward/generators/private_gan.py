@@ -17,9 +17,9 @@ from wardgate.marginals.tree.plan import Plan
 from wardgate.marginals.workload import Workload, count_codes
 from wardgate.networks.gan.layout import Layout, Rows
 from wardgate.networks.installed import require_torch
-from wardgate.privacy.accountant import dp_claim, noise_multiplier_for, sampled_multiplier_for
+from wardgate.privacy.accountant import dp_claim, noise_multiplier_for, noise_source, sampled_multiplier_for
 from wardgate.privacy.noise import gaussian_release
-from wardgate.records.claim import Claim, GaussianEvent, SampledGaussianEvent
+from wardgate.records.claim import Claim, GaussianEvent, NoiseSource, SampledGaussianEvent
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused
 
@@ -118,7 +118,7 @@ class PrivateGan:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return what a fit will cost, before anybody is looked at.
 
@@ -155,7 +155,7 @@ class PrivateGan:
         return Budget(critic=critic, probability=self.probability, batches=self.batches, **multipliers)
 
     @staticmethod
-    def _claim(budget: Budget, delta: float, noise_source: Literal["system", "unsafe-test"]) -> Claim:
+    def _claim(budget: Budget, delta: float, noise_source: NoiseSource) -> Claim:
         return dp_claim(
             gaussian=budget.gaussian,
             sampled=budget.sampled,
@@ -195,8 +195,7 @@ class PrivateGan:
         del tuning  # stopping by their score would need a budget of theirs
         domain = self._domain(dictionary)
         budget = self._budget(domain, epsilon=epsilon, delta=delta)
-        if entropy.name not in ("system", "unsafe-test"):
-            raise Invalid(f"unknown source of noise '{entropy.name}'")
+        source = noise_source(entropy.name)
         codes = encode(domain, table)
         links, signed = _counted(domain, codes, budget, entropy)
         _enough(links, budget, domain)
@@ -224,7 +223,7 @@ class PrivateGan:
                 decode=Binned(domain=domain, inside=_inside(domain, links)),
             ),
             persons=max(1, round(links.persons)),
-            claim=self._claim(budget, delta, "system" if entropy.name == "system" else "unsafe-test"),
+            claim=self._claim(budget, delta, source),
         )
 
 

@@ -1,7 +1,6 @@
 """A baseline without a guarantee: each column from a tree on the columns before it, values drawn from real leaves."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -11,7 +10,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from wardgate.entropy import Entropy
 from wardgate.marginals.sampling import Where, keep_rules
 from wardgate.measures.encoding import LABEL, labels
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import ClinicalRule, Feature
@@ -47,7 +46,7 @@ class SequentialCart:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return the claim of any fit: none."""
         del dictionary, epsilon, delta, noise_source

@@ -1,21 +1,18 @@
 """Noisy pairs along a spanning tree: every column an equal, the outcome included, after MST."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from wardgate.entropy import Entropy
 from wardgate.marginals.domain import CELLS, Domain, domain_of, encode
-from wardgate.marginals.equals.joint import JointModel, sample_joint
+from wardgate.marginals.equals.joint import FittedJoint
 from wardgate.marginals.equals.plan import EqualPlan, Shares, equal_plan
 from wardgate.marginals.equals.rounds import answered, private_choice, spanning_tree
-from wardgate.marginals.sampling import Where
-from wardgate.privacy.accountant import dp_claim
-from wardgate.records.claim import Claim
+from wardgate.privacy.accountant import dp_claim, noise_source
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
-from wardgate.records.errors import Invalid
 
 COVERS = (
     "bins of numbers",
@@ -54,7 +51,7 @@ class SpanningTree:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return what a fit will cost, before anybody is looked at.
 
@@ -73,7 +70,7 @@ class SpanningTree:
         )
 
     @staticmethod
-    def _claim(budget: EqualPlan, noise_source: Literal["system", "unsafe-test"]) -> Claim:
+    def _claim(budget: EqualPlan, noise_source: NoiseSource) -> Claim:
         return dp_claim(
             gaussian=budget.gaussian,
             exponential=budget.exponential,
@@ -93,7 +90,7 @@ class SpanningTree:
         delta: float,
         entropy: Entropy,
         rng: np.random.Generator,
-    ) -> "FittedSpanningTree":
+    ) -> FittedJoint:
         """Fit a table of training persons, one row a person.
 
         Guarantee: adding or removing one person is hidden by (`epsilon`, `delta`); the claim lists the events, also
@@ -107,29 +104,11 @@ class SpanningTree:
         del rng, tuning  # nothing here is tuned, or random but the protecting noise
         domain = self._domain(dictionary)
         budget = self._plan(domain, epsilon=epsilon, delta=delta)
-        if entropy.name not in ("system", "unsafe-test"):
-            raise Invalid(f"unknown source of noise '{entropy.name}'")
+        source = noise_source(entropy.name)
         codes = encode(domain, table)
         choose = private_choice(budget, entropy=entropy)
         road = spanning_tree(domain, budget, codes, rules=dictionary.rules, choose=choose)
-        return FittedSpanningTree(
+        return FittedJoint(
             model=answered(road, codes, entropy=entropy),
-            claim=self._claim(budget, "system" if entropy.name == "system" else "unsafe-test"),
+            claim=self._claim(budget, source),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FittedSpanningTree:
-    """A fitted model and what it cost. It never leaves the ward."""
-
-    model: JointModel
-    claim: Claim
-
-    @property
-    def persons(self) -> int:
-        """The noisy number of persons: how many rows a corpus should have."""
-        return self.model.persons
-
-    def sample(self, rows: int, *, rng: np.random.Generator, where: Where | None = None) -> pl.DataFrame:
-        """Draw rows; see `marginals.equals.joint.sample_joint`."""
-        return sample_joint(self.model, rows, rng=rng, where=where)

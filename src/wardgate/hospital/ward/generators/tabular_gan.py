@@ -14,7 +14,7 @@ from wardgate.measures.encoding import design_matrix, labels
 from wardgate.measures.logistic import fit as fit_logistic
 from wardgate.networks.gan.layout import Layout, Rows, fitted_layout
 from wardgate.networks.installed import require_torch
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid, Refused
 
@@ -75,7 +75,7 @@ class TabularGan:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return the claim of any fit: none, and what that excludes."""
         del dictionary, epsilon, delta, noise_source

@@ -34,24 +34,12 @@ def _tree() -> Kinds:
     return FittedTree, Column, Domain, Node, TreeModel
 
 
-def _equals(fitted: type) -> Kinds:
+def _equals() -> Kinds:
     from wardgate.marginals.domain import Column, Domain
     from wardgate.marginals.equals.graphical import Graph, Junction
-    from wardgate.marginals.equals.joint import JointModel
+    from wardgate.marginals.equals.joint import FittedJoint, JointModel
 
-    return fitted, Column, Domain, Graph, JointModel, Junction
-
-
-def _adaptive() -> Kinds:
-    from wardgate.hospital.ward.generators.adaptive_marginals import FittedAdaptive
-
-    return _equals(FittedAdaptive)
-
-
-def _spanning_tree() -> Kinds:
-    from wardgate.hospital.ward.generators.spanning_tree import FittedSpanningTree
-
-    return _equals(FittedSpanningTree)
+    return FittedJoint, Column, Domain, Graph, JointModel, Junction
 
 
 def _cart() -> Kinds:
@@ -113,8 +101,8 @@ def _private_timelines() -> Kinds:
 BY_GENERATOR: Mapping[str, Callable[[], Kinds]] = MappingProxyType(
     {
         "marginal-tree": _tree,
-        "adaptive-marginals": _adaptive,
-        "spanning-tree": _spanning_tree,
+        "adaptive-marginals": _equals,
+        "spanning-tree": _equals,
         "sequential-cart": _cart,
         "autoregressive": _autoregressive,
         "tabular-gan": _tabular_gan,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from wardgate.entropy import Entropy
 from wardgate.hospital.ward.generators.timelines.autoregressive import AutoregressiveTimelines
 from wardgate.hospital.ward.generators.timelines.private import PrivateTimelines
 from wardgate.marginals.sampling import Where
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 
 
@@ -54,7 +54,7 @@ class TimelineGenerator(Protocol):
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return what a fit costs at most, before anybody is looked at; a claim of `none` costs nothing.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from wardgate.marginals.sampling import Where
 from wardgate.measures.attacks.persons import constants, typed
 from wardgate.measures.lines import Lines, read, written
 from wardgate.networks.installed import require_torch
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import LABEL, Dictionary
 from wardgate.records.errors import Invalid, Refused
 
@@ -82,7 +82,7 @@ class AutoregressiveTimelines:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return the claim of any fit: none.
 

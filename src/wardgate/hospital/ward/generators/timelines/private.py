@@ -1,7 +1,6 @@
 """The private generator of timelines: noisy sums of one hospital, the person with all their rows as the unit."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -24,9 +23,9 @@ from wardgate.marginals.tree.structure import Edges, choose_edges, dependence
 from wardgate.marginals.workload import Groups, count_codes
 from wardgate.measures.encoding import LABEL
 from wardgate.measures.lines import read, shape_of, written
-from wardgate.privacy.accountant import dp_claim
+from wardgate.privacy.accountant import dp_claim, noise_source
 from wardgate.privacy.noise import gaussian_release
-from wardgate.records.claim import Claim
+from wardgate.records.claim import Claim, NoiseSource
 from wardgate.records.dictionary import Dictionary
 from wardgate.records.errors import Invalid
 
@@ -81,7 +80,7 @@ class PrivateTimelines:
         *,
         epsilon: float,
         delta: float,
-        noise_source: Literal["system", "unsafe-test"] = "system",
+        noise_source: NoiseSource = "system",
     ) -> Claim:
         """Return what a fit will cost, before anybody is looked at.
 
@@ -145,8 +144,7 @@ class PrivateTimelines:
         del tuning  # nothing is tuned on persons
         shape = self._shape(dictionary)
         budget = self._plan(shape, epsilon=epsilon, delta=delta)
-        if entropy.name not in ("system", "unsafe-test"):
-            raise Invalid(f"unknown source of noise '{entropy.name}'")
+        source = noise_source(entropy.name)
         real = bounded(read(lines, dictionary), shape)
 
         def release(asked: Sums) -> np.ndarray:
@@ -177,11 +175,10 @@ class PrivateTimelines:
             except StopIteration as end:
                 course = end.value
                 break
-        source: Literal["system", "unsafe-test"] = "system" if entropy.name == "system" else "unsafe-test"
         return FittedPrivateTimelines(tree=tree, course=course, dictionary=dictionary, claim=_claim(budget, source))
 
 
-def _claim(budget: TimelinePlan, noise_source: Literal["system", "unsafe-test"]) -> Claim:
+def _claim(budget: TimelinePlan, noise_source: NoiseSource) -> Claim:
     return dp_claim(
         gaussian=budget.gaussian,
         exponential=budget.exponential,
