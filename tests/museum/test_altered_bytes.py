@@ -1,5 +1,7 @@
 """One altered byte, anywhere: the run is refused, and the file is named."""
 
+import base64
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from wardgate.hub import layout
 from wardgate.hub.intake.audit import audit
 from wardgate.hub.intake.one_file import audit_file
 from wardgate.hub.intake.reading import check_files, open_folder
+from wardgate.records.canonical import canonical
+from wardgate.records.envelope import Signer
 
 SITE = "eastgate"
 
@@ -83,6 +87,32 @@ def test_a_flipped_bit_anywhere_is_found_and_its_file_named_first(copy: Path) ->
             found = named(copy)
             assert found and found[0] == path, f"{path} byte {position}: {found[:3]}"
     assert named(copy) == []
+
+
+def test_a_manifest_that_slanders_the_roster_is_named_itself(copy: Path) -> None:
+    data = (copy / layout.MANIFEST).read_bytes()
+    envelope = json.loads(data)
+    payload = json.loads(base64.b64decode(envelope["payload"]))
+    roster = next(entry for entry in payload["predicate"]["files"] if entry["path"] == layout.ROSTER)
+    roster["sha256"] = "0" * 64
+    envelope["payload"] = base64.b64encode(canonical(payload)).decode()
+    (copy / layout.MANIFEST).write_bytes(canonical(envelope))
+    try:
+        assert named(copy)[0] == layout.MANIFEST
+    finally:
+        (copy / layout.MANIFEST).write_bytes(data)
+
+
+def test_a_roster_with_another_key_of_the_hub_is_named_first(copy: Path) -> None:
+    data = (copy / layout.ROSTER).read_bytes()
+    roster = json.loads(data)
+    hub = next(party for party in roster["parties"] if party["name"] == layout.HUB)
+    hub["public_key"] = Signer(bytes(32)).public_key.hex()
+    (copy / layout.ROSTER).write_bytes(canonical(roster))
+    try:
+        assert named(copy)[0] == layout.ROSTER
+    finally:
+        (copy / layout.ROSTER).write_bytes(data)
 
 
 @pytest.mark.parametrize("path", KINDS)

@@ -139,7 +139,7 @@ def _manifest(folder: Folder, key: bytes | None) -> None:
         _check_kind(unseal(data, keys=(key,)))
     except Broken as error:
         trusted = False
-        _blame(folder, peeked, str(error))
+        _blame(folder, data, peeked, key, str(error))
     with folder.at(where):
         manifest = Manifest.from_plain(peeked.predicate)
         folder.entries = {entry.path: entry for entry in manifest.files}
@@ -161,11 +161,16 @@ def _check_kind(statement: Statement) -> None:
         raise Broken(f"expected a manifest, found {statement.predicate_type}")
 
 
-def _blame(folder: Folder, peeked: Statement, why: str) -> None:
-    """Say first which of the two was altered: the roster, whose key no longer fits, or the manifest itself."""
+def _blame(folder: Folder, data: bytes, peeked: Statement, key: bytes | None, why: str) -> None:
+    """Say first which of the two was altered: the roster, whose key no longer fits, or the manifest itself.
+
+    The manifest names its key by digest outside what is signed, and the roster by digest inside. Where the key still
+    fits the first, the roster's key is whole, whatever an altered manifest says of the roster.
+    """
     try:
+        whole = key is not None and json.loads(data)["signatures"][0]["keyid"] == sha256(key)
         named = {item["path"]: item["sha256"] for item in peeked.predicate["files"]}
-        altered = sha256(folder.read(layout.ROSTER)) != named[layout.ROSTER]
+        altered = not whole and sha256(folder.read(layout.ROSTER)) != named[layout.ROSTER]
     except (Broken, *MISSHAPEN):
         altered = False
     if altered:
