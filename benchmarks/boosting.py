@@ -28,7 +28,7 @@ from wardgate.computations.menu import MENU
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.estimators import numbers_most
 from wardgate.federation.local import Settings, find_hospitals, local
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.cohort.split import tables
 from wardgate.hospital.ward.learning.menu import ANSWERS

@@ -35,7 +35,7 @@ from scipy.special import expit
 from synth import features_of, read
 
 from wardgate.entropy import SystemEntropy
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.generators import MarginalTree
 from wardgate.hospital.ward.generators.recommendation import WEAK
 from wardgate.marginals.domain import domain_of

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wardgate.federation.local import Finished, Settings, find_hospitals, run_study
 from wardgate.federation.reference import pooled_fit
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.split import tables
 from wardgate.hub.chain import Run, Steps
 from wardgate.hub.telling import results_of

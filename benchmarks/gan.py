@@ -28,7 +28,7 @@ from harness import RESULTS, ROOT, Figure, write
 from synth import DATA, Data, diabetes, features_of, read, tested
 
 from wardgate.entropy import SystemEntropy
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.generators.marginal_tree import MarginalTree
 from wardgate.hospital.ward.generators.private_gan import PrivateGan
 from wardgate.hospital.ward.generators.tabular_gan import TabularGan

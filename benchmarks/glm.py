@@ -31,7 +31,7 @@ from wardgate.computations.cox import Cox
 from wardgate.computations.glm import Glm
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.local import find_hospitals
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.part import Part, part_of
 from wardgate.hospital.ward.cohort.split import tables
 from wardgate.hospital.ward.learning import cox as ward_cox

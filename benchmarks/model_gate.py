@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tests" / "gate"))
 
 from gate_corpora import hospital, study
 
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.gate.battery.models import measure_model
 from wardgate.hub.pooling.boosting import boosting

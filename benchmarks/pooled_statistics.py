@@ -29,7 +29,7 @@ from wardgate.computations.tables import Tables
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.local import Settings, find_hospitals, local
 from wardgate.federation.session import Federation
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.split import tables as split_tables
 from wardgate.hospital.ward.learning.tables import tables as count_tables
 from wardgate.hub.pooling.model_scores import evaluation

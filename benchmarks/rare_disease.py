@@ -26,7 +26,7 @@ from synth import DATA, features_of, read
 
 from wardgate.computations.glm import Glm
 from wardgate.computations.marginals import Marginals
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.part import Part, part_of
 from wardgate.hospital.ward.learning import glm as glm_here
 from wardgate.hospital.ward.learning import marginals as marginals_here

@@ -28,7 +28,7 @@ from synth import features_of, read
 from wardgate.entropy import SystemEntropy
 from wardgate.hospital.ward.answering.synthesis.rebalanced import Rebalanced
 from wardgate.hospital.ward.answering.synthesis.rebalancing import Refit, enriched, rebalance, taught
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.generators import Fitted, MarginalTree, SequentialCart
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.measures.logistic import probability

@@ -20,7 +20,7 @@ from wardgate.computations.newton import Newton
 from wardgate.federation.estimators import FederatedGradientBoostingClassifier
 from wardgate.federation.local import Settings, local
 from wardgate.federation.session import Federation
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.split import tables
 from wardgate.hub.pooling.ask import sum_ask
 from wardgate.measures.boosting import Growth

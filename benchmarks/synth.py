@@ -27,7 +27,7 @@ import polars as pl
 from harness import ROOT, Figure, write
 
 from wardgate.entropy import SystemEntropy
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.generators import (
     AdaptiveMarginals,
     Generator,

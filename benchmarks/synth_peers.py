@@ -30,7 +30,7 @@ from harness import ROOT, Figure, write
 from synth import DATA, Data, diabetes, features_of, read
 
 from wardgate.entropy import SystemEntropy
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.generators import GENERATORS
 from wardgate.measures.attacks.nearest import nearest
 from wardgate.measures.discrimination import auroc

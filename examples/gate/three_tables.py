@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from wardgate.entropy import SystemEntropy
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.generators import MarginalTree, SequentialCart
 from wardgate.measures.encoding import LABEL
 from wardgate.records import dictionary_file

@@ -13,7 +13,7 @@ import pytest
 
 from wardgate.computations.menu import MENU
 from wardgate.entropy import SystemEntropy
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.learning.menu import ANSWERS
 from wardgate.hub.pooling.ask import Ask, Told

@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from cohort_rows import HEADER
 
-from wardgate.hospital.ward.cohort.build import Cohort, load
+from wardgate.hospital.ward.cohort.cohort import Cohort
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse, template
 

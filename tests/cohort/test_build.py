@@ -8,7 +8,7 @@ from cohort_rows import persons
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wardgate.hospital.ward.cohort.build import Cohort, satisfies
+from wardgate.hospital.ward.cohort.cohort import Cohort, satisfies
 from wardgate.hospital.ward.cohort.shown import shown_flow, shown_quality
 from wardgate.measures.encoding import design_matrix, labels
 from wardgate.records.errors import Invalid

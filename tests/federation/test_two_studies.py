@@ -43,7 +43,7 @@ def gradient(folder: Path, work: Path, *, version: int, memory: Path | None, noi
 
 def last_training_person(folder: Path) -> int:
     """How many persons must go from the end of h1's file before its training persons change by one."""
-    from wardgate.hospital.ward.cohort.build import load
+    from wardgate.hospital.ward.cohort.load import load
     from wardgate.hospital.ward.cohort.split import tables
 
     study = parse(STUDY.replace("SITES", ", ".join(SITES)), name="study.yaml")

@@ -11,7 +11,7 @@ import pytest
 from wardgate.computations.cox import Cox
 from wardgate.federation.local import Settings, find_hospitals, local
 from wardgate.federation.session import Federation
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.split import tables
 from wardgate.hub.pooling.ask import sum_ask
 from wardgate.hub.pooling.cox import cox

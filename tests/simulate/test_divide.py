@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.records.errors import Invalid
 from wardgate.records.mapping import parse_hospital
 from wardgate.records.study import Study

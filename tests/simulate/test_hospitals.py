@@ -9,7 +9,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from wardgate.hospital.ward.cohort.build import Cohort, load, satisfies
+from wardgate.hospital.ward.cohort.cohort import Cohort, satisfies
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.measures.encoding import design_columns, design_matrix, labels
 from wardgate.records.errors import Invalid
 from wardgate.records.mapping import parse_hospital

@@ -27,7 +27,7 @@ labels:
 READER = """
 import resource, sys
 from pathlib import Path
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.records.study_file import parse
 folder = Path(sys.argv[1])
 study = parse((folder / "study.yaml").read_text(), name="study.yaml")

@@ -12,7 +12,7 @@ from wardgate.computations.model_scores import ModelScores
 from wardgate.computations.tables import Tables
 from wardgate.federation.local import Settings, find_hospitals, local
 from wardgate.federation.session import Federation
-from wardgate.hospital.ward.cohort.build import load
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.split import tables as split_tables
 from wardgate.hub.pooling.ask import sum_ask
 from wardgate.hub.pooling.kway import adaptive

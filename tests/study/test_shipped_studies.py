@@ -7,7 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from wardgate.hospital.ward.cohort.build import Cohort, load, read_mapping, satisfies
+from wardgate.hospital.ward.cohort.cohort import Cohort, satisfies
+from wardgate.hospital.ward.cohort.from_files.build import read_mapping
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.marginals.domain import domain_of
 from wardgate.marginals.tree.plan import plan
 from wardgate.measures.encoding import design_matrix, labels

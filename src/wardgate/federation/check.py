@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardgate.hospital.ward.cohort.build import load, read_mapping, satisfies
+from wardgate.hospital.ward.cohort.cohort import satisfies
+from wardgate.hospital.ward.cohort.from_files.build import read_mapping
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.shown import shown_flow, shown_quality
 from wardgate.hospital.ward.generators.recommendation import recommendation
 from wardgate.records.bands import at_least, band

@@ -1,10 +1,13 @@
 """The study: one locked document that every later record names by its SHA-256."""
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from wardgate.records.concepts import DEATH, ConceptSets
 from wardgate.records.dictionary import Dictionary
+from wardgate.records.entry import Criterion, Entry, Group, Outcome, Rule
 from wardgate.records.feature import ClinicalRule, Feature, Relation, Subgroup
 from wardgate.records.gate_policy import GatePolicy
 from wardgate.records.record import Name, Number, Record
@@ -34,11 +37,20 @@ class Requirement(Record):
 
 
 class Cohort(Record):
-    """Who is in the study. `entries: first` keeps the first entry of a person in the hospital's own order."""
+    """Who is in the study.
+
+    Attributes:
+        entry: In words.
+        requires: Rules on named fields; in a study of events, on its features.
+        entries: `single` expects one entry a person. `first` keeps each person's first, before anybody is judged
+            eligible. Of events alone: `first-eligible` keeps the first that fulfils everything, `all` keeps all.
+        events: The same as events and concept sets, for hospitals that hold records instead of one table.
+    """
 
     entry: str
     requires: tuple[Requirement, ...] = ()
-    entries: Literal["single", "first"] = "single"
+    entries: Literal["single", "first", "first-eligible", "all"] = "single"
+    events: Entry | None = None
 
 
 class Label(Record):
@@ -47,6 +59,7 @@ class Label(Record):
     name: Name
     meaning: str
     window_days: tuple[int, int]
+    events: Outcome | None = None
 
     @model_validator(mode="after")
     def _after_index(self) -> Self:
@@ -162,6 +175,7 @@ class Study(Record):
         joint_site: Whether the joint corpus tells hospitals apart: `keep` counts by site and leaves the column `site`
             in the corpus, `drop` counts by site and leaves it out; absent, all hospitals count as one.
         analyses: Federated computations that hospitals answer beside the chain's own.
+        concept_sets: Clinical ideas as codes, by the names under which entry, label and features ask for them.
         relations, joint, sensitive: What the gate asks of a corpus beside its rules; see `records.dictionary`.
     """
 
@@ -187,6 +201,7 @@ class Study(Record):
     budget: Budget = Field(default_factory=Budget)
     drop_out: Number | None = None
     joint_site: Literal["keep", "drop"] | None = None
+    concept_sets: ConceptSets | None = None
     analyses_: tuple[Name, ...] | None = Field(default=None, alias="analyses")
     recalibration_records: int = Field(default=50, ge=0, le=50)
     sites: tuple[Name, ...]
@@ -218,6 +233,8 @@ class Study(Record):
             for name in (rule.left, *rule.when):
                 if name not in known:
                     raise ValueError(f"rule '{rule.name}' names '{name}', which is not a feature")
+        for finding in _event_gaps(self):
+            raise ValueError(finding)
         if self.joint_site is not None and ("site" in known or len(self.sites) < 2):
             raise ValueError("joint_site needs at least two sites, and the name 'site' for its own column")
         if self.drop_out is not None and not 0 <= self.drop_out <= MOST_DROP_OUT:
@@ -231,6 +248,11 @@ class Study(Record):
                 "gate.dp.exact_sums is 'deny', so budget.fit, .evaluation and .definitions need an epsilon"
             )
         return self
+
+    @property
+    def of_events(self) -> bool:
+        """Whether cohort, label and features are asked for as events, so that a hospital's records can answer."""
+        return self.cohort.events is not None
 
     @property
     def analyses(self) -> tuple[str, ...]:
@@ -255,3 +277,38 @@ class Study(Record):
     def feature(self, name: str) -> Feature:
         """Return the feature called `name`."""
         return next(feature for feature in self.features if feature.name == name)
+
+
+def _event_gaps(study: Study) -> Iterator[str]:
+    """Yield what keeps a study from being asked of events, or mixes the two ways of asking."""
+    entry, outcome, sets = study.cohort.events, study.label.events, study.concept_sets or {}
+    asked = [feature for feature in study.features if feature.of_events]
+    if entry is None:
+        if outcome is not None or sets or asked or study.cohort.entries in ("first-eligible", "all"):
+            yield "concept sets and events need 'cohort.events': which events enter, and when the index date is"
+        return
+    if outcome is None:
+        yield "a study of events needs 'label.events': which events are the outcome"
+        return
+    if study.cohort.entries == "single":
+        yield "a study of events says which entries of a person count: entries first, first-eligible or all"
+    if DEATH in sets:
+        yield f"no concept set may be called '{DEATH}': every source knows what it is"
+    for feature in study.features:
+        if not feature.of_events:
+            yield f"feature '{feature.name}' needs 'concepts', 'categories' or 'built_in' in a study of events"
+    mentioned = [("cohort.events", name) for name in entry.concepts]
+    mentioned += [(f"rule '{rule.name}'", name) for rule in entry.rules for name in _sets_of(rule)]
+    mentioned += [("label.events", name) for name in (*outcome.concepts, *outcome.competing)]
+    mentioned += [(f"feature '{feature.name}'", name) for feature in asked for name in feature.sets]
+    for where, name in mentioned:
+        if name != DEATH and name not in sets:
+            yield f"{where} names the concept set '{name}', which the study does not define"
+
+
+def _sets_of(rule: Rule) -> Iterator[str]:
+    if isinstance(rule, Criterion):
+        yield rule.concepts
+    elif isinstance(rule, Group):
+        for part in rule.rules:
+            yield from _sets_of(part)

@@ -24,8 +24,8 @@ WARD = "wardgate.hospital.ward"
 
 STEPS = {
     "cohort loading": f"{WARD}.answering.ward.read_cohort",
-    "opening of the source": f"{WARD}.cohort.build.opened",
-    "counting": f"{WARD}.cohort.build.judge",
+    "opening of the source": f"{WARD}.cohort.from_files.build.opened",
+    "counting": f"{WARD}.cohort.from_files.build.judge",
     "split": f"{WARD}.answering.review.tables",
     "commitment": f"{WARD}.answering.review.commitment",
     "encode": f"{WARD}.cohort.part.design_matrix",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.answering.bench import Bench
-from wardgate.hospital.ward.cohort.build import Cohort, load, satisfies
+from wardgate.hospital.ward.cohort.cohort import Cohort, satisfies
+from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.part import part_of
 from wardgate.hospital.ward.cohort.shown import shown_flow, shown_quality
 from wardgate.hospital.ward.cohort.split import NAMES, commitment, tables

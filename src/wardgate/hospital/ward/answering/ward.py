@@ -17,7 +17,7 @@ from wardgate.hospital.ward.answering.recovery import confirm, deposit, reveal, 
 from wardgate.hospital.ward.answering.review import described, open_bench, read_cohort
 from wardgate.hospital.ward.answering.roster import join
 from wardgate.hospital.ward.answering.sited import associate, evaluate
-from wardgate.hospital.ward.cohort.build import satisfies
+from wardgate.hospital.ward.cohort.cohort import satisfies
 from wardgate.hospital.ward.gate.candidate import Candidate, CorpusTry, Statement
 from wardgate.hospital.ward.gate.door import Door
 from wardgate.hospital.ward.gate.ledger import PrivateLedger

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from wardgate.hospital.ward.cohort.build import Cohort
+from wardgate.hospital.ward.cohort.cohort import Cohort
 from wardgate.records.bands import shown
 from wardgate.records.results import FeatureQuality, FlowStep
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from wardgate.hospital.ward.cohort.build import Cohort
+from wardgate.hospital.ward.cohort.cohort import Cohort
 from wardgate.records.errors import Invalid
 from wardgate.records.messages import SplitName
 from wardgate.records.study import Splits

@@ -1,62 +1,25 @@
-"""Study + mapping + files -> cohort: who is in, what is known of them, and whether the site can take part."""
+"""Study + mapping + one table in files -> cohort: who is in, and what is known of them."""
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
 
-from wardgate.hospital.ward.cohort import expressions
+from wardgate.hospital.ward.cohort.cohort import Cohort, Step
 from wardgate.hospital.ward.cohort.findings import Counts, Quality, judge, wrong_unit
+from wardgate.hospital.ward.cohort.from_files import expressions
 from wardgate.hospital.ward.source.files import Source, opened
 from wardgate.records.bands import shown
 from wardgate.records.errors import Invalid
 from wardgate.records.mapping import Mapping, parse_for
-from wardgate.records.results import Requirement
 from wardgate.records.study import Study
 
 MAPPING = "mapping.yaml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step of the cohort flow, with the raw count of persons left after it."""
-
-    step: str
-    persons: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cohort:
-    """The persons of one study at one hospital. Raw counts and rows: never leaves the ward.
-
-    Attributes:
-        table: One row a person, sorted by `person` (String), then the features as measures/encoding.py
-            describes, then `label` (Int8, 0 or 1).
-        groups: Link group of each row, else the person: what splits keep together.
-        flow: Steps from the source to the cohort.
-        quality: One entry a feature, over the eligible persons.
-        findings: Requirements in four states; their reasons hold no count below 11.
-    """
-
-    table: pl.DataFrame
-    groups: pl.Series
-    flow: tuple[Step, ...]
-    quality: tuple[Quality, ...]
-    findings: tuple[Requirement, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Satisfies:
-    """Whether a site can take part; where not, why."""
-
-    can: bool
-    reasons: tuple[str, ...]
-
-
-def load(folder: Path, study: Study, *, mapping: Mapping | None = None, memory_limit_mb: int = 2_000) -> Cohort:
+def load_files(folder: Path, study: Study, *, mapping: Mapping | None = None, memory_limit_mb: int = 2_000) -> Cohort:
     """Read one hospital's folder and build its cohort.
 
     Args:
@@ -183,19 +146,6 @@ def _read(source: Source, study: Study, sql: str) -> tuple[Counter[str], pl.Data
             tally[f"step{index}"] += named.height
         kept.append(named.select(columns))
     return tally, pl.concat(kept), pl.concat(persons)
-
-
-def satisfies(cohort: Cohort, study: Study) -> Satisfies:
-    """Say whether a site can take part in a study.
-
-    A failed or an unevaluated requirement keeps it out; exceptions do not.
-    """
-    reasons = [
-        f"{finding.name}: {finding.reason}" for finding in cohort.findings if finding.state in ("fail", "not evaluated")
-    ]
-    known = set(cohort.table.columns)
-    reasons += [f"{feature.name}: not in the cohort" for feature in study.features if feature.name not in known]
-    return Satisfies(can=not reasons, reasons=tuple(reasons))
 
 
 def _flow(counted: Counter[str], study: Study) -> Iterator[Step]:

@@ -1,0 +1,1 @@
+"""A cohort from one table in files, one row an entry, by the hospital's own mapping."""
