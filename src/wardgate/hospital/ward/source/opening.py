@@ -92,8 +92,8 @@ def _seen(folder: Path) -> SourceFile:
     if len(databases) == 1:
         return SourceFile(kind="omop", place=databases[0].name)
     raise Invalid(
-        f"{folder.name} holds no {NAME_OF_FILE}, no {MAPPING}, no OMOP table 'person', no MEDS metadata, no FHIR ndjson "
-        f"and no single DuckDB file; write a {NAME_OF_FILE} that says what is there"
+        f"{folder.name} holds no {NAME_OF_FILE}, no {MAPPING}, no OMOP table 'person', no MEDS metadata, no FHIR "
+        f"ndjson and no single DuckDB file; write a {NAME_OF_FILE} that says what is there"
     )
 
 
