@@ -94,7 +94,9 @@ class Noticed:
 class Engine(Protocol):
     """What runs an expression: DuckDB inside the ward, or PostgreSQL behind a Unix socket."""
 
-    dialect: Literal["duckdb", "postgres"]
+    @property
+    def dialect(self) -> Literal["duckdb", "postgres"]:
+        """How it is spoken to."""
 
     def batches(self, expression: Expression) -> Iterator[pl.DataFrame]:
         """Run it and yield its rows in batches; one is held at a time.

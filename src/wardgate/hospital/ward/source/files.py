@@ -9,7 +9,6 @@ import codecs
 import csv
 import difflib
 import gzip
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from pyarrow.lib import ArrowException
 
+from wardgate.hospital.ward.source.duckdb_engine import BATCH_ROWS, closed_connection, problem, quoted, text
 from wardgate.records.errors import Invalid
 
 ROW = "wardgate:row"
@@ -28,9 +28,7 @@ ROW = "wardgate:row"
 
 VIEW = "source"
 _HEADER_BYTES = 2_000_000
-_BATCH_ROWS = 100_000
 _ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1", "utf-16": "utf-16"}
-_OUR_MISTAKES = ("Binder", "Catalog", "Conversion", "INTERNAL", "Not implemented", "Parser", "Permission", "Syntax")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +52,16 @@ class Source:
         Raises:
             Invalid: the files cannot be read to their end, or the rows asked for do not fit the memory limit.
         """
-        problem: Exception | None = None
+        found: Exception | None = None
         try:
-            for batch in self.connection.sql(sql).to_arrow_reader(_BATCH_ROWS):
+            for batch in self.connection.sql(sql).to_arrow_reader(BATCH_ROWS):
                 frame = pl.from_arrow(batch)
                 if isinstance(frame, pl.DataFrame):
                     yield frame
         except (duckdb.Error, ArrowException, OSError) as error:  # from the second batch on, Arrow carries the words
-            problem = _problem(self.name, error)
-        if problem is not None:
-            raise problem
+            found = problem(self.name, error)
+        if found is not None:
+            raise found
 
 
 @contextmanager
@@ -102,40 +100,17 @@ def opened(
     columns = headers[0]
     _require(columns, wanted, paths[0].name)
     scan = _parquet_scan(paths) if parquet[0] else _csv_scan(paths, columns, encoding, delimiter)
-    chosen = ", ".join(f"CAST({_quoted(column)} AS VARCHAR) AS {_quoted(column)}" for column in dict.fromkeys(wanted))
-    row = f"row_number() OVER () AS {_quoted(ROW)}"
+    chosen = ", ".join(f"CAST({quoted(column)} AS VARCHAR) AS {quoted(column)}" for column in dict.fromkeys(wanted))
+    row = f"row_number() OVER () AS {quoted(ROW)}"
     with closed_connection(paths, memory_limit_mb=memory_limit_mb, threads=threads) as connection:
-        problem: Exception | None = None
+        found: Exception | None = None
         try:
             connection.execute(f"CREATE VIEW {VIEW} AS SELECT {chosen}{', ' if chosen else ''}{row} FROM {scan}")  # noqa: S608
         except duckdb.Error as error:
-            problem = _problem(paths[0].name, error)
-        if problem is not None:
-            raise problem
+            found = problem(paths[0].name, error)
+        if found is not None:
+            raise found
         yield Source(name=", ".join(path.name for path in paths), columns=columns, connection=connection)
-
-
-@contextmanager
-def closed_connection(
-    paths: Sequence[Path], *, memory_limit_mb: int, threads: int
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB that may read `paths` and nothing else: no network, no extensions, no spilling."""
-    connection = duckdb.connect(config={"memory_limit": f"{memory_limit_mb}MB", "threads": threads})
-    allowed = ", ".join(_text(str(path)) for path in paths)
-    for setting in (
-        "enable_progress_bar = false",
-        "temp_directory = ''",
-        "autoinstall_known_extensions = false",
-        "autoload_known_extensions = false",
-        f"allowed_paths = [{allowed}]",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _path(folder: Path, file: str) -> Path:
@@ -214,45 +189,15 @@ def _require(columns: Sequence[str], wanted: Sequence[str], file: str) -> None:
         )
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _csv_scan(paths: Sequence[Path], columns: Sequence[str], encoding: str, delimiter: str) -> str:
     """Everything is stated and nothing guessed: no sniffing, every column text, strict rows."""
-    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in columns)
-    files = ", ".join(_text(str(path)) for path in paths)
+    types = ", ".join(f"{text(name)}: 'VARCHAR'" for name in columns)
+    files = ", ".join(text(str(path)) for path in paths)
     return (
-        f"read_csv([{files}], auto_detect=false, header=true, strict_mode=true, delim={_text(delimiter)}, quote='\"', "
-        f"escape='\"', encoding={_text(encoding)}, columns={{{types}}})"
+        f"read_csv([{files}], auto_detect=false, header=true, strict_mode=true, delim={text(delimiter)}, quote='\"', "
+        f"escape='\"', encoding={text(encoding)}, columns={{{types}}})"
     )
 
 
 def _parquet_scan(paths: Sequence[Path]) -> str:
-    return f"read_parquet([{', '.join(_text(str(path)) for path in paths)}])"
-
-
-def _problem(name: str, error: Exception) -> Exception:
-    """Say what DuckDB found without its words, which quote the row."""
-    words = str(error)
-    line = re.match(r"Invalid Input Error: CSV Error on Line: (\d+)", words)
-    if line:
-        where = f"{name}, line {line[1]}"
-        cells = re.search(r"^Expected Number of Columns: (\d+) Found: (\d+)", words, flags=re.MULTILINE)
-        if cells:
-            return Invalid(
-                f"{where}: found {cells[2]} cells, expected {cells[1]} as in the header; repair the row (a cell that "
-                "holds the delimiter or a line break must be quoted)"
-            )
-        if re.search(r"^Invalid unicode", words, flags=re.MULTILINE):
-            return Invalid(f"{where}: found bytes of another encoding; set 'encoding' in the mapping")
-        return Invalid(f"{where}: not readable as CSV (an open quote, or a line too long); repair the row")
-    if words.startswith("Out of Memory"):
-        return Invalid(f"{name}: the rows of this study do not fit the memory limit; narrow the cohort, or raise it")
-    if words.startswith(_OUR_MISTAKES):
-        return RuntimeError(f"the reading of {name} failed: {words.partition(' ')[0]} error")
-    return Invalid(f"{name} is cut off or damaged; export or copy it again")
+    return f"read_parquet([{', '.join(text(str(path)) for path in paths)}])"
