@@ -89,17 +89,8 @@ def opened(
     Raises:
         Invalid: a file is missing, a folder, empty, cut off or unlike the others, or a wanted column is missing.
     """
-    paths = [_path(folder, file) for file in files]
-    parquet = [path.suffix == ".parquet" for path in paths]
-    if any(parquet) and not all(parquet):
-        raise Invalid("found CSV and Parquet files in one source, expected one kind; convert one of them")
-    headers = [_parquet_columns(path) if parquet[0] else _csv_columns(path, encoding, delimiter) for path in paths]
-    for path, header in zip(paths, headers, strict=True):
-        if header != headers[0]:
-            raise Invalid(f"{path.name} has other columns than {paths[0].name}; give all files the same, in one order")
-    columns = headers[0]
-    _require(columns, wanted, paths[0].name)
-    scan = _parquet_scan(paths) if parquet[0] else _csv_scan(paths, columns, encoding, delimiter)
+    found_files = listed(folder, files, wanted=wanted, encoding=encoding, delimiter=delimiter)
+    paths, columns, scan = found_files.paths, found_files.columns, found_files.scan
     chosen = ", ".join(f"CAST({quoted(column)} AS VARCHAR) AS {quoted(column)}" for column in dict.fromkeys(wanted))
     row = f"row_number() OVER () AS {quoted(ROW)}"
     with closed_connection(paths, memory_limit_mb=memory_limit_mb, threads=threads) as connection:
@@ -111,6 +102,36 @@ def opened(
         if found is not None:
             raise found
         yield Source(name=", ".join(path.name for path in paths), columns=columns, connection=connection)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Files with one and the same columns, and how DuckDB reads them: nothing guessed, strictly, CSV as text."""
+
+    paths: tuple[Path, ...]
+    columns: tuple[str, ...]
+    scan: str
+
+
+def listed(
+    folder: Path, files: Sequence[str], *, wanted: Sequence[str], encoding: str = "utf-8", delimiter: str = ","
+) -> Listed:
+    """Look at files and their headers.
+
+    Raises:
+        Invalid: a file is missing, a folder, empty, cut off or unlike the others, or a wanted column is missing.
+    """
+    paths = tuple(_path(folder, file) for file in files)
+    parquet = [path.suffix == ".parquet" for path in paths]
+    if any(parquet) and not all(parquet):
+        raise Invalid("found CSV and Parquet files in one source, expected one kind; convert one of them")
+    headers = [_parquet_columns(path) if parquet[0] else _csv_columns(path, encoding, delimiter) for path in paths]
+    for path, header in zip(paths, headers, strict=True):
+        if header != headers[0]:
+            raise Invalid(f"{path.name} has other columns than {paths[0].name}; give all files the same, in one order")
+    _require(headers[0], wanted, paths[0].name)
+    scan = _parquet_scan(paths) if parquet[0] else _csv_scan(paths, headers[0], encoding, delimiter)
+    return Listed(paths=paths, columns=headers[0], scan=scan)
 
 
 def _path(folder: Path, file: str) -> Path:

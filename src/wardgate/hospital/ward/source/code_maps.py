@@ -1,0 +1,69 @@
+"""A hospital's code maps, read from its folder and applied to any source's events."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ibis
+
+from wardgate.hospital.ward.source.events import EVERY, Expression
+from wardgate.records.code_map import CodeMap, parse
+from wardgate.records.errors import Invalid
+
+
+def read_code_maps(folder: Path, files: Sequence[str]) -> CodeMap:
+    """Read the code maps that `source.yaml` names under `codes`.
+
+    Raises:
+        Invalid: a file is missing or not UTF-8, or a line is wrong; one line of message for each.
+    """
+    texts = []
+    for file in files:
+        path = (folder / file).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+            raise Invalid(f"the code map {file} is missing in {folder.name}; correct 'codes' in source.yaml")
+        text: str | None = None
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            text = None
+        if text is None:
+            raise Invalid(f"the code map {file} is not UTF-8 text; save it as UTF-8")
+        texts.append((file, text))
+    return parse(texts)
+
+
+def apply_code_maps(events: Expression, maps: CodeMap) -> Expression:
+    """Give events their standard codes.
+
+    The code is replaced where the code as recorded, else the code itself, stands in the maps; what was recorded is
+    kept as `source_code`. Coded values are replaced likewise. A line's unit is given to numbers without one.
+
+    Args:
+        events: A table with the columns of EVERY.
+
+    Returns:
+        The same rows, with the same columns.
+    """
+    rows = [
+        {"own": own, "standard": line.standard, "given": line.unit or ""} for own, line in sorted(maps.applied.items())
+    ]
+    if not rows:
+        return events.select(*EVERY)
+    packed = ibis.literal(rows, type="array<struct<own: string, standard: string, given: string>>")
+    lines = packed.unnest().name("line").as_table()
+    lines = lines.select(own=lines.line.own, standard=lines.line.standard, given=lines.line.given)
+    by_source = lines.rename(own_1="own", standard_1="standard", given_1="given")
+    by_code = lines.rename(own_2="own", standard_2="standard", given_2="given")
+    by_value = lines.rename(own_3="own", standard_3="standard", given_3="given")
+    joined = events.left_join(by_source, events.source_code == by_source.own_1)
+    joined = joined.left_join(by_code, joined.code == by_code.own_2)
+    joined = joined.left_join(by_value, joined.value_code == by_value.own_3)
+    standard = ibis.coalesce(joined.standard_1, joined.standard_2)
+    given = ibis.coalesce(joined.given_1, joined.given_2).nullif("")
+    unitless = joined.unit.isnull() & joined.numeric_value.notnull()
+    return joined.mutate(
+        source_code=ibis.ifelse(standard.notnull(), ibis.coalesce(joined.source_code, joined.code), joined.source_code),
+        code=ibis.coalesce(standard, joined.code),
+        unit=ibis.ifelse(unitless, given, joined.unit),
+        value_code=ibis.coalesce(joined.standard_3, joined.value_code),
+    ).select(*EVERY)

@@ -1,0 +1,158 @@
+"""A hospital's own tables, opened as a source of events: streamed, hardened, and counted once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import duckdb
+import ibis
+
+from wardgate.hospital.ward.source.code_maps import apply_code_maps, read_code_maps
+from wardgate.hospital.ward.source.duckdb_engine import DuckEngine, closed_connection, problem
+from wardgate.hospital.ward.source.events import EVERY, Expression
+from wardgate.hospital.ward.source.files import Listed, listed
+from wardgate.hospital.ward.source.over_events import CODES, OverEvents
+from wardgate.hospital.ward.source.tables.counted import counted
+from wardgate.hospital.ward.source.tables.views import EVENTS, Telling, base_views, events_view, tellings, wanted
+from wardgate.records.code_map import CodeMap
+from wardgate.records.errors import Invalid
+from wardgate.records.event_mapping import EventMapping, parse
+from wardgate.records.source_file import SourceFile
+
+_CODES = "own_codes"
+
+Print = tuple[int, int, int]
+"""Size, time of the last change in nanoseconds, and inode of a file."""
+
+
+@contextmanager
+def opened_tables(
+    folder: Path, settings: SourceFile, *, memory_limit_mb: int = 2_000, threads: int = 2
+) -> Iterator[OverEvents]:
+    """Open a hospital's own tables by their mapping to events.
+
+    The tables are read once to count what is amiss, then streamed again for whatever is asked. Of them, only the keys
+    of parent tables are held in memory; nothing is written to disk.
+
+    Args:
+        folder: Where `source.yaml`, the mapping and the code maps lie; `settings.place` is relative to it.
+        settings: Of kind `tables`.
+        memory_limit_mb: What DuckDB may use.
+        threads: What DuckDB may use.
+
+    Raises:
+        Invalid: the mapping, a code map or a file cannot be used; the message quotes no cell.
+    """
+    mapping = read_event_mapping(folder, settings.mapping or "")
+    maps = read_code_maps(folder, settings.codes)
+    if settings.timezone is not None and settings.timezone not in available_timezones():
+        raise Invalid(f"source.yaml: no time zone is called '{settings.timezone}'; use an IANA name, Europe/Vienna say")
+    place = folder / settings.place
+    files = {
+        name: listed(
+            place, table.files, wanted=wanted(mapping, name), encoding=table.encoding, delimiter=table.delimiter
+        )
+        for name, table in mapping.tables.items()
+    }
+    paths = sorted({path for one in files.values() for path in one.paths})
+    prints = _prints(paths)
+    with closed_connection(paths, memory_limit_mb=memory_limit_mb, threads=threads, ordered=False) as connection:
+        told = _views(connection, mapping, files, settings.timezone)
+
+        def rows(sql: str) -> Sequence[tuple[object, ...]]:
+            return _rows(connection, sql, ", ".join(path.name for path in paths))
+
+        noticed = counted(mapping, told, rows, timezone=settings.timezone, maps=maps)
+        name = f"{len(mapping.tables)} tables in {place.resolve().name}"
+        source = OverEvents(
+            name=name,
+            kind="tables",
+            engine=DuckEngine(name=name, connection=connection),
+            events=_events(maps, settings),
+            code_rows=ibis.table(dict(CODES), name=_CODES),
+            found=lambda: noticed,
+            unchanged=lambda: _check_unchanged(paths, prints),
+        )
+        source.check_unchanged()
+        yield source
+
+
+def read_event_mapping(folder: Path, file: str) -> EventMapping:
+    """Read the mapping that `source.yaml` names.
+
+    Raises:
+        Invalid: missing, not UTF-8, or wrong; one line of message for each finding.
+    """
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise Invalid(f"the mapping {file} is missing in {folder.name}; correct 'mapping' in source.yaml")
+    text: str | None = None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise Invalid(f"{path.name} is not UTF-8 text; save it as UTF-8")
+    return parse(text, name=path.name)
+
+
+def _views(
+    connection: duckdb.DuckDBPyConnection, mapping: EventMapping, files: Mapping[str, Listed], timezone: str | None
+) -> tuple[Telling, ...]:
+    for name, sql in base_views(mapping, files, timezone=timezone):
+        _execute(connection, sql, ", ".join(path.name for path in files[name].paths))
+    told = []
+    for telling, sql in tellings(mapping, timezone=timezone):
+        _execute(connection, sql, telling.path)
+        told.append(telling)
+    _execute(connection, events_view(told), EVENTS)
+    columns = ", ".join(f"{name} {'BIGINT' if kind == 'int64' else 'VARCHAR'}" for name, kind in CODES.items())
+    _execute(connection, f"CREATE TABLE {_CODES} ({columns})", _CODES)
+    return tuple(told)
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> None:
+    _rows(connection, sql, name)
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> Sequence[tuple[object, ...]]:
+    found: Exception | None = None
+    try:
+        return connection.execute(sql).fetchall()
+    except (duckdb.Error, OSError) as error:
+        found = problem(name, error)
+    raise found
+
+
+def _events(maps: CodeMap, settings: SourceFile) -> Expression:
+    """All events with standard codes, and with the units that `source.yaml` names."""
+    events = apply_code_maps(ibis.table(dict(EVERY), name=EVENTS), maps)
+    if settings.unit_names:
+        known = {spelling.strip(): unit for spelling, unit in settings.unit_names.items()}
+        events = events.mutate(unit=events.unit.strip().cases(*known.items(), else_=events.unit))
+    if settings.units:
+        given = ibis.coalesce(
+            events.code.cases(*settings.units.items()), events.source_code.cases(*settings.units.items())
+        )
+        bare = events.unit.isnull() & events.numeric_value.notnull()
+        events = events.mutate(unit=ibis.ifelse(bare, given, events.unit))
+    return events
+
+
+def _prints(paths: Sequence[Path]) -> Mapping[Path, Print] | None:
+    """The files as they are now; None where one is gone."""
+    try:
+        stats = {path: path.stat() for path in paths}
+    except OSError:
+        return None
+    return {path: (stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in stats.items()}
+
+
+def _check_unchanged(paths: Sequence[Path], prints: Mapping[Path, Print] | None) -> None:
+    now = _prints(paths)
+    if prints is None or now is None:
+        raise Invalid("a file of the source is gone; nothing made from it is used. Put it back and read again")
+    changed = [path.name for path in paths if now[path] != prints[path]]
+    if changed:
+        raise Invalid(f"{', '.join(changed)} changed while it was read; nothing made from it is used. Read it again")
