@@ -268,7 +268,7 @@ def test_help_is_no_error(arguments: list[str], say) -> None:
 def test_data_without_a_study_is_refused(tmp_path: Path, say) -> None:
     said = say("demo", "--data", str(tmp_path), "--out", str(tmp_path / "out"))
     assert said.code == 5
-    assert "--data and --study belong together" in said.err
+    assert "--data or --hospitals belongs to a --study" in said.err
 
 
 def test_results_on_standard_output_are_the_file(tmp_path: Path, demo) -> None:

@@ -30,7 +30,12 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Folder of a public data set; without it, six hospitals are simulated.")
     ] = None,
-    study: Annotated[Path | None, typer.Option(help="The study file; its mapping.yaml lies beside it.")] = None,
+    hospitals: Annotated[
+        Path | None, typer.Option(help="Folder with one folder a hospital, each with its own source or mapping.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="The study file; for --data its mapping.yaml lies beside it.")
+    ] = None,
     mapping: Annotated[Path | None, typer.Option(help="Another mapping file than the one beside the study.")] = None,
     seed: Annotated[int, typer.Option(help="Makes everything repeatable but the noise that protects people.")] = 1,
     replace: Annotated[bool, typer.Option(help="Replace an earlier run in the same folder.")] = False,
@@ -50,8 +55,10 @@ def demo(
 
     Without --data, six hospitals are simulated, with their traps.
     """
-    if (data is None) != (study is None):
-        raise Invalid("--data and --study belong together: give both, or neither for simulated hospitals")
+    if data is not None and hospitals is not None:
+        raise Invalid("--data is divided into hospitals, --hospitals are divided already: give one of them")
+    if (data is None and hospitals is None) != (study is None):
+        raise Invalid("--data or --hospitals belongs to a --study: give both, or neither for simulated hospitals")
     if out.exists() and not replace:
         raise Invalid(f"{out} exists; choose another --out, or add --replace")
     check_target(out.resolve(), replace=replace)
@@ -61,30 +68,30 @@ def demo(
     settings = Settings(seed=seed, issued_on=issued_on, isolate=isolate, reference=reference)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wardgate-")))
-        hospitals, work = folder / "hospitals", private or folder / "private"
-        hospitals.mkdir(mode=0o700)
+        made, work = folder / "hospitals", private or folder / "private"
+        made.mkdir(mode=0o700)
         work.mkdir(mode=0o700, parents=True)
         screen = stack.enter_context(turned_aside(work / "printed.log"))
         on_event = stack.enter_context(_progress(screen, quiet=json_output))
-        if data is None or study is None:
+        if study is None:
             on_event("simulate six hospitals", 6)
-            path = build(hospitals, seed=seed).study
+            path = build(made, seed=seed).study
         else:
             path = study
         text = read_text(path)
         parsed = parse(text, name=path.name)
         if data is not None and study is not None:
             on_event("divide the public data set into its hospitals", len(parsed.sites))
-            divide(data, parsed, _mapping(mapping) or mapping_beside(study), hospitals)
+            divide(data, parsed, _mapping(mapping) or mapping_beside(study), made)
         finished = run_study(
             study=parsed,
-            hospitals=find_hospitals(hospitals, parsed),
+            hospitals=find_hospitals(hospitals or made, parsed),
             settings=settings,
             work=work,
             on_event=on_event,
         )
         on_event("write the report and the evidence", 1)
-        results = results_of(finished.run, finished.exchange, simulated=data is None, isolated=isolate)
+        results = results_of(finished.run, finished.exchange, simulated=study is None, isolated=isolate)
         write_run(
             out,
             exchange=finished.exchange,
