@@ -49,9 +49,18 @@ def plain(given: str) -> str:
 
 
 def kept(column: str, missing: Iterable[str]) -> str:
-    """A cell, or null where it holds a text for missing."""
+    """A cell as it stands, without spaces around it; null where it is empty or a text for missing."""
     texts = sorted({plain(one) for one in missing} - {""})
-    return f"CASE WHEN {cell(column)} IN ({listed(texts)}) THEN NULL ELSE {cell(column)} END" if texts else cell(column)
+    there = f"NULLIF(trim({quoted(column)}), '')"
+    return (
+        f"CASE WHEN COALESCE({cell(column)} IN ({listed(texts)}), false) THEN NULL ELSE {there} END" if texts else there
+    )
+
+
+def coded(column: str, missing: Iterable[str]) -> str:
+    """A cell as codes are compared, or null where it is a text for missing."""
+    texts = sorted({plain(one) for one in missing} - {""})
+    return f"CASE WHEN {cell(column)} NOT IN ({listed(texts)}) THEN {cell(column)} END" if texts else cell(column)
 
 
 def listed(texts: Iterable[str]) -> str:

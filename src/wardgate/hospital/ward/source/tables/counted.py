@@ -4,6 +4,7 @@ Nothing is dropped without a count. Where so much is unreadable that the mapping
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from wardgate.hospital.ward.source.duckdb_engine import quoted
 from wardgate.hospital.ward.source.events import SEX, Noticed
@@ -24,19 +25,24 @@ Rows = Callable[[str], Sequence[tuple[object, ...]]]
 
 
 def counted(
-    mapping: EventMapping, told: Sequence[Telling], rows: Rows, *, timezone: str | None, maps: CodeMap
-) -> tuple[Noticed, ...]:
-    """Count what was lost or is odd.
+    mapping: EventMapping, told: Sequence[Telling], rows: Rows, *, timezone: str | None
+) -> tuple[tuple[Noticed, ...], int]:
+    """Count what was lost or is odd in the tables, before codes are mapped.
+
+    Returns:
+        What was noticed, and how many cells may become events.
 
     Raises:
         Invalid: a table without rows or persons; a key that stands twice; times with an offset and no time zone for
             them; more than a fifth of the times, ages or sexes of one place of the mapping unreadable.
     """
     noticed = [one for index, name in enumerate(mapping.tables) for one in _table(mapping, name, index, rows, timezone)]
+    many = 0
     for one in told:
-        noticed += _telling(one, rows, timezone)
-    noticed += _codes(mapping, rows, maps)
-    return tuple(one for one in noticed if one.count)
+        cells, found = _telling(one, rows, timezone)
+        many += cells
+        noticed += found
+    return tuple(one for one in noticed if one.count), many
 
 
 def _table(mapping: EventMapping, name: str, index: int, rows: Rows, timezone: str | None) -> Iterator[Noticed]:
@@ -68,7 +74,7 @@ def _table(mapping: EventMapping, name: str, index: int, rows: Rows, timezone: s
         yield Noticed(what=f"table {name}: rows without a key", count=whole - keys, of=whole, where=table.files)
 
 
-def _telling(one: Telling, rows: Rows, timezone: str | None) -> Iterator[Noticed]:
+def _telling(one: Telling, rows: Rows, timezone: str | None) -> tuple[int, list[Noticed]]:
     known = "person IS NOT NULL"
     whole, nothing, unread, clockless, zoned, ended, unread_end, codeless, wordy, backwards = _ints(
         rows(
@@ -80,31 +86,30 @@ def _telling(one: Telling, rows: Rows, timezone: str | None) -> Iterator[Noticed
             f"count(*) FILTER ({quoted('end')} < time) FROM {one.view} WHERE {known}"
         )
     )
-    here = (one.path,)
     if zoned and timezone is None:
         raise Invalid(_no_zone(one.path))
     if one.kind == "sex":
         _refuse_mostly(one.path, "texts for the sex", codeless, whole)
-        yield Noticed(what="texts for the sex that the mapping does not name", count=codeless, of=whole, where=here)
-        yield from _two_sexes(one, rows)
-        return
+        what = "texts for the sex that the mapping does not name"
+        return whole, [Noticed(what=what, count=codeless, of=whole, where=(one.path,)), *_two_sexes(one, rows)]
     what = "ages or dates of birth" if one.kind == "birth" else "times"
     _refuse_mostly(one.path, what, unread, whole - nothing)
     _refuse_mostly(one.path, "ends", unread_end, ended)
-    yield Noticed(what=f"{one.kind}: {what} that cannot be read", count=unread, of=whole, where=here)
-    yield Noticed(what=f"{one.kind}: no time given", count=nothing, of=whole, where=here)
-    if one.kind in ("birth", "event", "death", "observed"):
-        yield Noticed(what=f"{one.kind}: the clock has no start", count=clockless, of=whole, where=here)
-    yield Noticed(what=f"{one.kind}: ends that cannot be read", count=unread_end, of=ended, where=here)
-    yield Noticed(what=f"{one.kind}: the end lies before the start", count=backwards, of=whole, where=here, harm="odd")
-    if 0 < zoned < whole - nothing:
-        what = "times with an offset from UTC beside times without one"
-        yield Noticed(what=what, count=zoned, of=whole, where=here, harm="odd")
-    if one.kind == "event":
-        yield Noticed(what="event: no code given", count=codeless, of=whole, where=here)
-        if one.numbers:
-            what = "values that are no number, kept as text"
-            yield Noticed(what=what, count=wordy, of=whole, where=here, harm="odd")
+    mixed = zoned < whole - nothing
+    found: tuple[tuple[str, int, int, Literal["lost", "odd"]], ...] = (
+        (f"{what} that cannot be read", unread, whole, "lost"),
+        ("no time given" if one.kind != "birth" else "no age or date of birth given", nothing, whole, "lost"),
+        ("the clock has no start", clockless, whole, "lost"),
+        ("ends that cannot be read", unread_end, ended, "lost"),
+        ("the end lies before the start", backwards, whole, "lost" if one.kind == "observed" else "odd"),
+        ("times with an offset from UTC beside times without one", zoned if mixed else 0, whole, "odd"),
+        ("no code given", codeless, whole, "lost"),
+        ("values that are no number, kept as text", wordy if one.numbers else 0, whole, "odd"),
+    )
+    return whole, [
+        Noticed(what=f"{one.kind}: {words}", count=count, of=of, where=(one.path,), harm=harm)
+        for words, count, of, harm in found
+    ]
 
 
 def _two_sexes(one: Telling, rows: Rows) -> Iterator[Noticed]:
@@ -119,8 +124,8 @@ def _two_sexes(one: Telling, rows: Rows) -> Iterator[Noticed]:
     )
 
 
-def _codes(mapping: EventMapping, rows: Rows, maps: CodeMap) -> Iterator[Noticed]:
-    """Own codes without a standard one. Own are the mapping's vocabulary and those that the code maps speak of."""
+def unmapped(mapping: EventMapping, rows: Rows, maps: CodeMap) -> Iterator[Noticed]:
+    """Count events without a standard code. Own are the mapping's vocabulary and those that the code maps speak of."""
     own = {mapping.vocabulary, *(line.vocabulary for line in maps.lines)}
     applied = maps.applied
     narrower = {line.own for line in maps.lines if not line.applies}
@@ -130,6 +135,8 @@ def _codes(mapping: EventMapping, rows: Rows, maps: CodeMap) -> Iterator[Noticed
     counts = {str(code): int(str(count)) for code, count in found if str(code).partition("/")[0] in own}
     whole = sum(counts.values())
     left = {code: count for code, count in counts.items() if code not in applied}
+    if not left:
+        return
     yield Noticed(
         what="events whose own code has no standard code in the code maps",
         count=sum(left.values()),
@@ -138,6 +145,8 @@ def _codes(mapping: EventMapping, rows: Rows, maps: CodeMap) -> Iterator[Noticed
         harm="odd",
     )
     only = {code: count for code, count in left.items() if code in narrower}
+    if not only:
+        return
     yield Noticed(
         what="events whose only standard code is narrower than what was recorded; it is not applied",
         count=sum(only.values()),

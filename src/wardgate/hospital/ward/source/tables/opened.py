@@ -13,14 +13,17 @@ from wardgate.hospital.ward.source.duckdb_engine import DuckEngine, closed_conne
 from wardgate.hospital.ward.source.events import EVERY, Expression
 from wardgate.hospital.ward.source.files import Listed, listed
 from wardgate.hospital.ward.source.over_events import CODES, OverEvents
-from wardgate.hospital.ward.source.tables.counted import counted
-from wardgate.hospital.ward.source.tables.views import EVENTS, Telling, base_views, events_view, tellings, wanted
+from wardgate.hospital.ward.source.tables.counted import counted, unmapped
+from wardgate.hospital.ward.source.tables.views import EVENTS, Telling, base_views, events_of, tellings, wanted
 from wardgate.records.code_map import CodeMap
 from wardgate.records.errors import Invalid
 from wardgate.records.event_mapping import EventMapping, parse
 from wardgate.records.source_file import SourceFile
 
 _CODES = "own_codes"
+
+_EVENT_BYTES, _HELD_SHARE = 250, 0.25
+"""What an event takes in memory at most, in round figures, and the share of the limit that all may take to be held."""
 
 Print = tuple[int, int, int]
 """Size, time of the last change in nanoseconds, and inode of a file."""
@@ -32,8 +35,9 @@ def opened_tables(
 ) -> Iterator[OverEvents]:
     """Open a hospital's own tables by their mapping to events.
 
-    The tables are read once to count what is amiss, then streamed again for whatever is asked. Of them, only the keys
-    of parent tables are held in memory; nothing is written to disk.
+    The tables are read once to count what is amiss, then streamed again for whatever is asked; of them, only the keys
+    of parent tables are held in memory. Where all events fit a quarter of the memory limit, they are held instead and
+    the files are read once more alone. Nothing is written to disk.
 
     Args:
         folder: Where `source.yaml`, the mapping and the code maps lie; `settings.place` is relative to it.
@@ -63,7 +67,9 @@ def opened_tables(
         def rows(sql: str) -> Sequence[tuple[object, ...]]:
             return _rows(connection, sql, ", ".join(path.name for path in paths))
 
-        noticed = counted(mapping, told, rows, timezone=settings.timezone, maps=maps)
+        amiss, cells = counted(mapping, told, rows, timezone=settings.timezone)
+        rows(events_of(told, held=cells * _EVENT_BYTES <= memory_limit_mb * 1_000_000 * _HELD_SHARE))
+        noticed = (*amiss, *unmapped(mapping, rows, maps))
         name = f"{len(mapping.tables)} tables in {place.resolve().name}"
         source = OverEvents(
             name=name,
@@ -106,7 +112,6 @@ def _views(
     for telling, sql in tellings(mapping, timezone=timezone):
         _execute(connection, sql, telling.path)
         told.append(telling)
-    _execute(connection, events_view(told), EVENTS)
     columns = ", ".join(f"{name} {'BIGINT' if kind == 'int64' else 'VARCHAR'}" for name, kind in CODES.items())
     _execute(connection, f"CREATE TABLE {_CODES} ({columns})", _CODES)
     return tuple(told)

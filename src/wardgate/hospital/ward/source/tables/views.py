@@ -16,7 +16,7 @@ from wardgate.hospital.ward.source.tables.cells import PERSON, VISIT, ZERO, Mome
 from wardgate.records.event_mapping import EventMapping, Table, Told, Wide
 
 EVENTS = "own_events"
-"""The view of all events, with the columns of EVERY; codes are still the hospital's own."""
+"""All events, with the columns of EVERY; codes are still the hospital's own."""
 
 _TYPES = {"int64": "BIGINT", "timestamp(6)": "TIMESTAMP", "string": "VARCHAR", "float64": "DOUBLE"}
 
@@ -206,7 +206,7 @@ def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | N
     }
     if told.coded is not None:
         coded = told.coded_vocabulary or vocabulary
-        parts["coded"] = f"{text(coded + '/')} || ({cells.kept(told.coded, missing)})"
+        parts["coded"] = f"{text(coded + '/')} || ({cells.coded(told.coded, missing)})"
     if any(one is not None for one in (told.value, told.text, told.coded)):
         where += f" AND COALESCE({', '.join(parts.values())}) IS NOT NULL"
     if told.code_column is None:
@@ -215,11 +215,11 @@ def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | N
         )
     raw = cells.kept(told.code_column, missing)
     if told.split is not None:
-        raw = f"unnest(string_split({raw}, {text(told.split)}))"
+        raw = f"unnest(COALESCE(string_split({raw}, {text(told.split)}), ['']))"
     source = f"(SELECT *, {raw} AS one FROM {_HERE} WHERE {where})"  # noqa: S608
     one = cells.cell("one")
     code = f"{text((told.vocabulary or vocabulary) + '/')} || {one}"
-    matched = f"regexp_matches({one}, {text(told.matches)})" if told.matches is not None else "true"
+    matched = f"COALESCE(regexp_matches({one}, {text(told.matches)}), true)" if told.matches is not None else "true"
     return _select(start, end=end, code=code, unit=_unit(told, one), source=source, where=matched, **parts)
 
 
@@ -275,10 +275,10 @@ def _select(
     return f"SELECT {listed} FROM {source} AS here WHERE {where}"  # noqa: S608
 
 
-def events_view(told: Iterable[Telling]) -> str:
-    """Return the statement that makes the view of all events."""
+def events_of(told: Iterable[Telling], *, held: bool) -> str:
+    """Return the statement that makes `EVENTS`: a table in memory where they are held, else a view of the files."""
     parts = list(_parts(list(told)))
-    return f"CREATE VIEW {EVENTS} AS {' UNION ALL '.join(parts)}"
+    return f"CREATE {'TABLE' if held else 'VIEW'} {EVENTS} AS {' UNION ALL '.join(parts)}"
 
 
 def _parts(told: Sequence[Telling]) -> Iterator[str]:
