@@ -50,17 +50,18 @@ NOTHING: Codes = (None, None, 0)
 
 
 def vocabulary(system: str) -> str:
-    """Return the vocabulary of a code system; of one that is not known here, the system's own name.
+    """Return the vocabulary of a code system; of one that is not known here, its own name without slashes.
 
     >>> vocabulary("http://loinc.org"), vocabulary("http://snomed.info/sct/900000000000207008")
     ('LOINC', 'SNOMED')
     >>> vocabulary("http://hospital.example/lab/")
-    'http://hospital.example/lab'
+    'hospital.example:lab'
     """
     bare = system.strip().rstrip("/")
     if bare.startswith("http://snomed.info/sct/"):
         return "SNOMED"
-    return _SYSTEMS.get(bare, bare)
+    known = _SYSTEMS.get(bare)
+    return known if known is not None else bare.partition("://")[2].replace("/", ":") or bare.replace("/", ":")
 
 
 def code_of(coding: object) -> str | None:

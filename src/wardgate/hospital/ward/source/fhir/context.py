@@ -10,6 +10,7 @@ from wardgate.hospital.ward.source.fhir.codings import Codes, codes_of
 from wardgate.hospital.ward.source.fhir.held import number_of
 from wardgate.hospital.ward.source.fhir.instants import moment
 from wardgate.hospital.ward.source.fhir.tally import Harm, Tally
+from wardgate.records.code_map import CodeLine
 
 Resource = dict[str, Any]
 T = TypeVar("T")
@@ -21,6 +22,7 @@ class Context:
 
     Attributes:
         kind: The resource type that is being read.
+        maps: The hospital's code maps: codes as recorded, or as chosen, to standard ones.
         units: UCUM unit of numbers without one, by code.
         unit_names: The export's own spellings, to UCUM.
         persons: Numbers of all Patients, known before anything else is read.
@@ -30,6 +32,7 @@ class Context:
 
     tally: Tally
     zone: ZoneInfo | None
+    maps: Mapping[str, CodeLine]
     units: Mapping[str, str]
     unit_names: Mapping[str, str]
     kind: str = ""
@@ -63,11 +66,12 @@ class Context:
         return number
 
     def codes(self, concept: object) -> Codes:
-        """Return the codes of a CodeableConcept; further codings are counted."""
-        found = codes_of(concept)
-        if found[2]:
+        """Return the codes of a CodeableConcept, as the code maps say; further codings are counted."""
+        code, recorded, more = codes_of(concept)
+        if more:
             self.note("codings beyond a standard and a recorded one", harm="odd")
-        return found
+        line = self._line(code, recorded)
+        return (line.standard if line is not None else code), recorded, more
 
     def named(self, concept: object) -> Codes:
         """Return the codes of what a resource is about; where there are none, that is counted."""
@@ -76,11 +80,17 @@ class Context:
             self.note("resources without any code, left out")
         return found
 
-    def unit(self, recorded: str | None, code: str) -> str | None:
-        """Return the unit of a number, after what source.yaml says."""
-        if recorded is None:
-            return self.units.get(code)
-        return self.unit_names.get(recorded, recorded)
+    def unit(self, found: str | None, code: str, recorded: str | None) -> str | None:
+        """Return the unit of a number, after what source.yaml and the code maps say."""
+        if found is not None:
+            return self.unit_names.get(found.strip(), found.strip())
+        line = self._line(None, recorded)
+        given = line.unit if line is not None and line.unit else None
+        return given or self.units.get(code) or self.units.get(recorded or code)
+
+    def _line(self, code: str | None, recorded: str | None) -> CodeLine | None:
+        applied = self.maps
+        return applied.get(recorded or "") or applied.get(code or "")
 
 
 def number(value: object) -> float | None:

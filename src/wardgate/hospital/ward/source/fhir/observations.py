@@ -42,7 +42,7 @@ def observation(resource: Resource, context: Context) -> list[Event]:
         code, recorded, _ = context.named(part.get("code"))
         if code is None:
             continue
-        figure, text, value_code, unit = _value(part, code, context)
+        figure, text, value_code, unit = _value(part, code, recorded, context)
         table = "measurement" if measured or figure is not None else "observation"
         events.append((subject, at, None, code, recorded, figure, text, value_code, unit, visit(resource), table))
     return events
@@ -77,9 +77,9 @@ def _holds(part: Resource) -> bool:
     return any(name.startswith("value") for name in part)
 
 
-def _value(part: Resource, code: str, context: Context) -> Value:
+def _value(part: Resource, code: str, recorded: str | None, context: Context) -> Value:
     if "valueQuantity" in part:
-        return _quantity(part["valueQuantity"], code, context)
+        return _quantity(part["valueQuantity"], code, recorded, context)
     if "valueCodeableConcept" in part:
         concept = part["valueCodeableConcept"]
         chosen = context.codes(concept)[0]
@@ -91,7 +91,7 @@ def _value(part: Resource, code: str, context: Context) -> Value:
         if name in part:
             return None, inside(part, name, str), None, None
     if "valueInteger" in part:
-        return number(part["valueInteger"]), None, None, context.unit(None, code)
+        return number(part["valueInteger"]), None, None, context.unit(None, code, recorded)
     if "valueBoolean" in part:
         return None, "true" if part["valueBoolean"] is True else "false", None, None
     if _holds(part):
@@ -99,7 +99,7 @@ def _value(part: Resource, code: str, context: Context) -> Value:
     return None, None, None, None
 
 
-def _quantity(quantity: object, code: str, context: Context) -> Value:
+def _quantity(quantity: object, code: str, recorded: str | None, context: Context) -> Value:
     figure = number(quantity.get("value")) if isinstance(quantity, dict) else None
     if figure is None:
         context.note("quantities without a number, kept without a value")
@@ -108,4 +108,4 @@ def _quantity(quantity: object, code: str, context: Context) -> Value:
         context.note("numbers with a comparator (<, >), taken as the number itself", harm="odd")
     ucum = inside(quantity, "code", str) if inside(quantity, "system", str) in _UCUM else None
     unit = ucum or inside(quantity, "unit", str) or inside(quantity, "code", str)
-    return figure, None, None, context.unit(unit or None, code)
+    return figure, None, None, context.unit(unit or None, code, recorded)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ibis
 
+from wardgate.hospital.ward.source.code_maps import read_code_maps
 from wardgate.hospital.ward.source.duckdb_engine import DuckEngine, closed_connection
 from wardgate.hospital.ward.source.events import EVERY, EventSource
 from wardgate.hospital.ward.source.fhir.context import Context, Resource, inside
@@ -54,7 +55,7 @@ def opened_fhir(
     Args:
         folder: Where `source.yaml` lies.
         settings: `place` is the folder of the files; `timezone` the hospital's zone, required where times have
-            an offset; `units` and `unit_names` as written there.
+            an offset; `codes`, `units` and `unit_names` as written there.
         memory_limit_mb: What the events and the bookkeeping may use; nothing is spilled to disk.
 
     Raises:
@@ -68,7 +69,11 @@ def opened_fhir(
     tally = Tally()
     name = f"FHIR R4 export in {place.name}"
     context = Context(
-        tally=tally, zone=zone_of(settings.timezone), units=settings.units, unit_names=settings.unit_names
+        tally=tally,
+        zone=zone_of(settings.timezone),
+        maps=read_code_maps(folder, settings.codes).applied,
+        units=settings.units,
+        unit_names={name.strip(): unit for name, unit in settings.unit_names.items()},
     )
     events_mb = max(1, round(memory_limit_mb * (1 - _OWN_SHARE)))
     with closed_connection([], memory_limit_mb=events_mb, threads=threads) as connection:

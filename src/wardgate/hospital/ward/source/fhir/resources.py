@@ -60,10 +60,10 @@ def encounter(resource: Resource, context: Context) -> list[Event]:
     if start is None:
         context.note("resources without a time, left out")
         return []
-    recorded = context.named({"coding": [resource.get("class")]})[0]
-    if recorded is None:
+    named, recorded, _ = context.named({"coding": [resource.get("class")]})
+    if named is None:
         return []
-    code = _VISITS.get(recorded, recorded)
+    code = _VISITS.get(named, named)
     if code == recorded:
         context.note(
             "encounters that are neither AMB, EMER nor IMP, ACUTE, NONAC, kept under their own class", harm="odd"
