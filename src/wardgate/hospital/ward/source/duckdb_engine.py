@@ -23,6 +23,16 @@ BATCH_ROWS = 100_000
 CATALOG = "source"
 """The name under which an attached DuckDB file is known."""
 
+_KINDS = {
+    "int16": "smallint",
+    "int32": "integer",
+    "int64": "bigint",
+    "float64": "double precision",
+    "string": "text",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+}
 _OUR_MISTAKES = ("Binder", "Catalog", "Conversion", "INTERNAL", "Not implemented", "Parser", "Permission", "Syntax")
 
 
@@ -49,7 +59,7 @@ class DuckEngine:
         Raises:
             Invalid: the source cannot be read to its end, or what was asked for does not fit the memory limit.
         """
-        sql = compiled(expression, dialect="duckdb")
+        sql = statement(expression, dialect="duckdb")
         found: Exception | None = None
         cursor = self.connection.cursor()
         try:
@@ -63,6 +73,22 @@ class DuckEngine:
             cursor.close()
         if found is not None:
             raise found
+
+
+def statement(expression: Expression, *, dialect: str) -> str:
+    """Compile a table whose columns come back as the very types that the expression says.
+
+    Engines widen sums and literals as they please; a column of a type that is not listed comes back as it is, and so
+    does everything that is sorted: the order of a subquery is nobody's promise.
+    """
+    if isinstance(expression.op(), (ibis.expr.operations.Sort, ibis.expr.operations.Limit)):
+        return compiled(expression, dialect=dialect)
+    columns = []
+    for name, kind in expression.schema().items():
+        plain = "timestamp" if kind.is_timestamp() and kind.timezone is None else str(kind).removeprefix("!")
+        column = quoted(name)
+        columns.append(f"CAST({column} AS {_KINDS[plain]}) AS {column}" if plain in _KINDS else column)
+    return f"SELECT {', '.join(columns)} FROM ({compiled(expression, dialect=dialect)}) AS answer"  # noqa: S608
 
 
 def compiled(expression: Expression, *, dialect: str) -> str:

@@ -125,7 +125,7 @@ def listed(
     parquet = [path.suffix == ".parquet" for path in paths]
     if any(parquet) and not all(parquet):
         raise Invalid("found CSV and Parquet files in one source, expected one kind; convert one of them")
-    headers = [_parquet_columns(path) if parquet[0] else _csv_columns(path, encoding, delimiter) for path in paths]
+    headers = [parquet_columns(path) if parquet[0] else csv_columns(path, encoding, delimiter) for path in paths]
     for path, header in zip(paths, headers, strict=True):
         if header != headers[0]:
             raise Invalid(f"{path.name} has other columns than {paths[0].name}; give all files the same, in one order")
@@ -149,8 +149,21 @@ def _path(folder: Path, file: str) -> Path:
     return path
 
 
-def _csv_columns(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
-    """Read the header line. Only that: the rest is streamed."""
+def csv_columns(
+    path: Path,
+    encoding: str,
+    delimiter: str,
+    *,
+    remedy: str = "set 'encoding' in the mapping to utf-8, latin-1 or utf-16",
+) -> tuple[str, ...]:
+    """Read the header line. Only that: the rest is streamed.
+
+    Args:
+        remedy: What to do where the encoding is another.
+
+    Raises:
+        Invalid: there is no readable header line, or two columns have one name.
+    """
     problem = ""
     header: list[str] = []
     try:
@@ -159,7 +172,7 @@ def _csv_columns(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
         text = codecs.getincrementaldecoder(_ENCODINGS[encoding])().decode(raw, final=len(raw) < _HEADER_BYTES)
         header = next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True), [])
     except UnicodeDecodeError:
-        problem = f"is not {encoding}; set 'encoding' in the mapping to utf-8, latin-1 or utf-16"
+        problem = f"is not {encoding}; {remedy}"
     except (EOFError, gzip.BadGzipFile, zlib.error):
         problem = "is cut off or not gzip; copy it again"
     except csv.Error:
@@ -171,7 +184,12 @@ def _csv_columns(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
     return _distinct([name.strip() for name in header], path.name)
 
 
-def _parquet_columns(path: Path) -> tuple[str, ...]:
+def parquet_columns(path: Path) -> tuple[str, ...]:
+    """Read the names of the columns.
+
+    Raises:
+        Invalid: cut off, or not Parquet; or two columns have one name.
+    """
     names: list[str] | None = None
     try:
         names = list(pq.read_schema(path).names)

@@ -1,0 +1,365 @@
+"""OMOP tables -> events, as Ibis expressions alone: they compile for DuckDB, PostgreSQL and warehouses alike.
+
+A concept set becomes a list of concept ids inside the query and is joined to the narrow columns of each table, so that
+an engine reads little. Where what was recorded, or a coded value, decides too, the list is one of the distinct
+combinations that occur.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import ibis
+
+from wardgate.hospital.ward.source.events import (
+    BIRTH,
+    DEATH,
+    EVERY,
+    OBSERVED,
+    PERIODS,
+    PERSONS,
+    PICKED,
+    Expression,
+    Pick,
+)
+from wardgate.hospital.ward.source.omop.tables import CLINICAL, Clinical
+from wardgate.hospital.ward.source.omop.vocabulary import (
+    Asked,
+    code,
+    joined,
+    known,
+    nothing,
+    resolved,
+    spelled,
+    valued,
+)
+from wardgate.records.concepts import DEATH as DEATH_SET
+from wardgate.records.concepts import Concept
+from wardgate.records.errors import Invalid, Unsupported
+
+_TIME = "timestamp(6)"
+_SEX = "sex"
+"""What stands as the table of sex, which no study names."""
+
+
+def late(date: Expression) -> Expression:
+    """Return the last second of a date."""
+    return date.cast(_TIME) + ibis.interval(seconds=86_399)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cdm:
+    """The tables of one CDM, and how its units are spelled.
+
+    Attributes:
+        tables: By name, with the columns of `tables.COLUMNS`; those that are absent or empty are left out, `person`
+            never.
+        units: UCUM unit of numbers that come without one, by VOCABULARY/CODE.
+        unit_names: The source's own spellings to UCUM.
+        late: The last second of a date; warehouses write it otherwise.
+    """
+
+    tables: Mapping[str, Expression]
+    units: Mapping[str, str] = field(default_factory=dict)
+    unit_names: Mapping[str, str] = field(default_factory=dict)
+    late: Callable[[Expression], Expression] = late
+
+    @property
+    def clinical(self) -> tuple[Clinical, ...]:
+        """The tables of events that are there."""
+        return tuple(one for one in CLINICAL if one.table in self.tables)
+
+
+def picked(cdm: Cdm, picks: Sequence[Pick]) -> Expression:
+    """Return the events that picks ask for, with the columns of PICKED.
+
+    Raises:
+        Invalid: a pick asks for descendants, and there is no `concept_ancestor`.
+        Unsupported: a pick asks for concepts in the table of deaths.
+    """
+    check(cdm, picks)
+    parts = [_typed(_with_unit(cdm, rows) if number else rows, PICKED) for number, rows in chosen(cdm, picks)]
+    empty = {"end": _TIME, "value": "float64", "unit": "string", "visit": "int64"}
+    dead = deaths(cdm).mutate(**{name: ibis.null(kind) for name, kind in empty.items()})
+    parts += [
+        _typed(dead.mutate(pick=ibis.literal(at, "int16")), PICKED)
+        for at, pick in enumerate(picks)
+        if pick.name == DEATH_SET
+    ]
+    return joined(parts) if parts else nothing(PICKED)
+
+
+def check(cdm: Cdm, picks: Sequence[Pick]) -> None:
+    """Refuse what cannot be asked of this CDM.
+
+    Raises:
+        Invalid: a pick asks for descendants, and there is no `concept_ancestor`.
+        Unsupported: a pick asks for concepts in the table of deaths.
+    """
+    for pick in picks:
+        if pick.table == "death" and pick.name != DEATH_SET:
+            raise Unsupported(
+                f"concept set '{pick.name}' is asked for in the table of deaths: the cause of death is not read; ask "
+                f"for '{DEATH_SET}'"
+            )
+        lower = [code(concept) for concept in pick.concepts if concept.descendants and not concept.source]
+        if lower and "concept_ancestor" not in cdm.tables:
+            raise Invalid(
+                f"concept set '{pick.name}' asks for what lies below {lower[0]}, and the table concept_ancestor is "
+                "absent or empty here; load the vocabulary into the database, or list the concepts in the study"
+            )
+
+
+def chosen(cdm: Cdm, picks: Sequence[Pick]) -> list[tuple[bool, Expression]]:
+    """Return, by table, the occurrences that picks ask for, each with its `pick`; and whether they have numbers."""
+    asked = {at: pick for at, pick in enumerate(picks) if pick.name != DEATH_SET}
+    plain = {at: pick for at, pick in asked.items() if not _narrow(pick)}
+    wanted = _wanted(cdm, plain) if plain else None
+    parts = []
+    for one in (None, *cdm.clinical):
+        here = [at for at, pick in plain.items() if _in_table(pick, one)]
+        if wanted is not None and here:
+            found = wanted if len(here) == len(plain) else wanted.filter(wanted.pick.isin(here))
+            rows = _sexes(cdm) if one is None else occurrences(cdm, one)
+            found = found.rename(asked="concept_id")
+            parts.append((one is not None and one.number, rows.inner_join(found, rows.concept_id == found.asked)))
+        narrow = {at: pick for at, pick in asked.items() if _narrow(pick) and _in_table(pick, one)}
+        if narrow and one is not None:
+            parts.append((one.number, _by_combination(cdm, one, narrow)))
+    return parts
+
+
+def persons(cdm: Cdm) -> Expression:
+    """Return the persons, with the columns of PERSONS.
+
+    Birth is `birth_datetime`, else the date of its parts; without a month it is 1 July, without a day the 15th.
+    """
+    person = cdm.tables["person"]
+    person = person.filter(person.person_id.notnull())
+    births = person.select(subject_id="person_id", birth=ibis.coalesce(person.birth_datetime, _birth(person)))
+    births = births.group_by("subject_id").aggregate(birth=births.birth.min())
+    ends = deaths(cdm).select(dead="subject_id", death="time")
+    found = births.left_join(ends, births.subject_id == ends.dead)
+    return _typed(found, PERSONS)
+
+
+def periods(cdm: Cdm) -> Expression:
+    """Return the observed times, with the columns of PERIODS: whole days.
+
+    Without observation periods: from a person's first event to the last, and to the end of visits.
+    """
+    if "observation_period" in cdm.tables:
+        table = cdm.tables["observation_period"]
+        start, end = table.observation_period_start_date, table.observation_period_end_date
+        told = table.filter(start.notnull() & end.notnull() & _of_person(cdm, table))
+        return _typed(told.select(subject_id="person_id", start=start.cast(_TIME), end=cdm.late(end)), PERIODS)
+    parts = []
+    for one in cdm.clinical:
+        rows = occurrences(cdm, one)
+        lasts = ibis.ifelse(rows.end > rows.time, rows.end, rows.time) if one.name == "visit" else rows.time
+        parts.append(rows.group_by("subject_id").aggregate(start=rows.time.min(), end=lasts.max()))
+    if not parts:
+        return nothing(PERIODS)
+    seen = joined(parts)
+    return _typed(seen.group_by("subject_id").aggregate(start=seen.start.min(), end=seen.end.max()), PERIODS)
+
+
+def every(cdm: Cdm) -> Expression:
+    """Return all events, with the columns of EVERY."""
+    parts = [written(cdm, occurrences(cdm, one)) for one in cdm.clinical]
+    return joined([*parts, *facts(cdm)])
+
+
+def facts(cdm: Cdm) -> list[Expression]:
+    """Return what is known of persons beside their events, with the columns of EVERY."""
+    births = persons(cdm).select("subject_id", time="birth")
+    parts = [
+        _fact(births.filter(births.time.notnull()), BIRTH),
+        _fact(deaths(cdm), DEATH, table="death"),
+        written(cdm, _sexes(cdm)),
+    ]
+    if "observation_period" in cdm.tables:
+        parts.append(_fact(periods(cdm).rename(time="start"), OBSERVED))
+    return parts
+
+
+def written(cdm: Cdm, rows: Expression) -> Expression:
+    """Return occurrences with the columns of EVERY: codes are written out by the vocabulary."""
+    keys = known(cdm.tables)
+    keys = keys.group_by("concept_id").aggregate(key=keys.key.min())
+    for column in ("concept_id", "source_concept_id", "value_concept_id"):
+        named = keys.select(**{f"{column}_at": "concept_id", f"{column}_key": "key"})
+        rows = rows.left_join(named, rows[column] == named[f"{column}_at"])
+    standard, source, value = (
+        spelled(rows[column].nullif(0), rows[f"{column}_key"])
+        for column in ("concept_id", "source_concept_id", "value_concept_id")
+    )
+    recorded = ibis.coalesce(source, "SOURCE/" + rows.source_value)
+    rows = rows.mutate(code=ibis.coalesce(standard, recorded, "SOURCE/"), source_code=recorded, value_code=value)
+    table = ibis.ifelse(rows.table == _SEX, ibis.null("string"), rows.table)
+    return _typed(_with_unit(cdm, rows).mutate(numeric_value="value", text_value="text", table=table), EVERY)
+
+
+def occurrences(cdm: Cdm, one: Clinical) -> Expression:
+    """Return the rows of a clinical table that have a person of `person` and a time, under common names."""
+    table = cdm.tables[one.table]
+    rows = table.select(
+        subject_id=table.person_id,
+        time=ibis.coalesce(table[one.start[1]], cdm.late(table[one.start[0]])),
+        end=ibis.coalesce(table[one.end[1]], cdm.late(table[one.end[0]])) if one.end else ibis.null(_TIME),
+        concept_id=table[one.concept],
+        source_concept_id=table[one.source_concept],
+        source_value=table[one.source_value].strip().nullif(""),
+        value=table.value_as_number if one.number else ibis.null("float64"),
+        value_concept_id=table.value_as_concept_id if one.coded else ibis.null("int64"),
+        unit_concept_id=table.unit_concept_id if one.number else ibis.null("int64"),
+        unit=table.unit_source_value.strip().nullif("") if one.number else ibis.null("string"),
+        visit=table[one.visit],
+        text=table[one.text].strip().nullif("") if one.text else ibis.null("string"),
+        table=ibis.literal(one.name),
+    )
+    return rows.filter(rows.time.notnull() & rows.subject_id.isin(cdm.tables["person"].person_id))
+
+
+def deaths(cdm: Cdm) -> Expression:
+    """Return the earliest death of each person: `subject_id`, `time`."""
+    if "death" not in cdm.tables:
+        return nothing({"subject_id": "int64", "time": _TIME})
+    table = cdm.tables["death"]
+    rows = table.select(subject_id="person_id", time=ibis.coalesce(table.death_datetime, cdm.late(table.death_date)))
+    rows = rows.filter(rows.time.notnull() & rows.subject_id.isin(cdm.tables["person"].person_id))
+    return rows.group_by("subject_id").aggregate(time=rows.time.min())
+
+
+def _of_person(cdm: Cdm, table: Expression) -> Expression:
+    return table.person_id.isin(cdm.tables["person"].person_id)
+
+
+def _sexes(cdm: Cdm) -> Expression:
+    """The sex of persons, as occurrences without a time."""
+    person = cdm.tables["person"]
+    rows = person.filter(person.person_id.notnull() & (person.gender_concept_id > 0))
+    rows = rows.select(subject_id="person_id", concept_id="gender_concept_id").distinct()
+    empty = {
+        **dict.fromkeys(("time", "end"), _TIME),
+        **dict.fromkeys(("source_concept_id", "value_concept_id", "unit_concept_id", "visit"), "int64"),
+        **dict.fromkeys(("source_value", "unit", "text"), "string"),
+        "value": "float64",
+    }
+    return rows.mutate(**{name: ibis.null(kind) for name, kind in empty.items()}, table=ibis.literal(_SEX))
+
+
+def _birth(person: Expression) -> Expression:
+    """The date of birth from its parts; a day that its month does not have is its last."""
+    year, month, day = person.year_of_birth, person.month_of_birth, person.day_of_birth
+    known_month = month.between(1, 12).fill_null(False)
+    month = ibis.ifelse(known_month, month, 7)
+    leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
+    longest = ibis.cases((month.isin([4, 6, 9, 11]), 30), (month == 2, ibis.ifelse(leap, 29, 28)), else_=31)
+    day = ibis.cases(
+        (~known_month, 1),
+        (day.between(1, 31).fill_null(False), ibis.least(day, longest.cast("int64"))),
+        else_=15,
+    )
+    possible = year.between(1800, 2500)
+    date = ibis.date(ibis.ifelse(possible, year, 2000), month, day)
+    return ibis.ifelse(possible, date.cast(_TIME), ibis.null(_TIME))
+
+
+def _in_table(pick: Pick, one: Clinical | None) -> bool:
+    return pick.table is None or (one is not None and pick.table == one.name)
+
+
+def _narrow(pick: Pick) -> bool:
+    """Whether more than the standard concept decides."""
+    return any(concept.source or concept.value is not None for concept in pick.concepts)
+
+
+def _wanted(cdm: Cdm, plain: Mapping[int, Pick]) -> Expression:
+    """The concept ids that picks stand for: `pick`, `concept_id`, no row twice; what is excluded is out."""
+    ins = [Asked(group=at, concept=one) for at, pick in plain.items() for one in pick.concepts if not one.exclude]
+    outs = [Asked(group=at, concept=one) for at, pick in plain.items() for one in pick.concepts if one.exclude]
+    found = resolved(cdm.tables, ins)
+    if outs:
+        found = found.anti_join(resolved(cdm.tables, outs), ["group", "concept_id"])
+    return found.select(pick="group", concept_id="concept_id")
+
+
+def _by_combination(cdm: Cdm, one: Clinical, picks: Mapping[int, Pick]) -> Expression:
+    """Events for which the code as recorded, or the coded value, decides too.
+
+    The distinct combinations of what decides are judged, few as they are, and joined back.
+    """
+    rows = occurrences(cdm, one)
+    concepts = [concept for pick in picks.values() for concept in pick.concepts]
+    keys = {"k_concept": rows.concept_id.fill_null(0)}
+    if any(concept.source for concept in concepts):
+        source = rows.source_concept_id.fill_null(0)
+        keys["k_source"] = source
+        keys["k_text"] = ibis.ifelse(source == 0, rows.source_value.fill_null(""), "")
+    if any(concept.value is not None for concept in concepts):
+        keys["k_value"] = rows.value_concept_id.fill_null(0)
+    rows = rows.mutate(**keys)
+    occurring = rows.select(*keys).distinct()
+    parts = [
+        occurring.filter(_covered(cdm, occurring, pick)).mutate(pick=ibis.literal(at, "int16"))
+        for at, pick in picks.items()
+    ]
+    found = joined(parts).rename({f"{name}_": name for name in keys})
+    return rows.inner_join(found, [rows[name] == found[f"{name}_"] for name in keys])
+
+
+def _covered(cdm: Cdm, table: Expression, pick: Pick) -> Expression:
+    """Whether a combination belongs to a pick: an entry covers it, and none takes it out."""
+    groups: dict[tuple[bool, bool, str | None], list[Concept]] = {}
+    for concept in pick.concepts:
+        groups.setdefault((concept.exclude, concept.source, concept.value), []).append(concept)
+    inside, outside = ibis.literal(False), ibis.literal(False)
+    for (exclude, source, value), concepts in groups.items():
+        ids = resolved(cdm.tables, [Asked(group=0, concept=one) for one in concepts], recorded=source).concept_id
+        met = table.k_source.isin(ids) if source else table.k_concept.isin(ids)
+        if source:
+            met = met | ((table.k_source == 0) & _said(table.k_text, concepts))
+        if value is not None:
+            met = met & table.k_value.isin(valued(cdm.tables, value).concept_id)
+        inside, outside = (inside, outside | met) if exclude else (inside | met, outside)
+    return inside & ~outside
+
+
+def _said(text: Expression, concepts: Sequence[Concept]) -> Expression:
+    """Whether a text as recorded is one of the codes, or begins like one."""
+    whole = [str(one.code) for one in concepts if one.code is not None and not one.descendants]
+    starts = [str(one.code) for one in concepts if one.code is not None and one.descendants]
+    met = text.isin(whole) if whole else ibis.literal(False)
+    for start in starts:
+        met = met | text.startswith(start)
+    return met
+
+
+def _with_unit(cdm: Cdm, rows: Expression) -> Expression:
+    """Units in UCUM: of the unit's concept, else the source's spelling, else what `source.yaml` says of the code."""
+    own = rows.unit
+    if cdm.unit_names:
+        own = ibis.cases(*[(own == name, unit) for name, unit in cdm.unit_names.items()], else_=own)
+    unit = own
+    if "concept" in cdm.tables:
+        concepts = known(cdm.tables)
+        concepts = concepts.filter(concepts.vocabulary == "UCUM")
+        ucum = concepts.group_by(unit_at="concept_id").aggregate(ucum=concepts.concept_code.min())
+        rows = rows.mutate(unit=own).left_join(ucum, rows.unit_concept_id == ucum.unit_at)
+        unit = ibis.coalesce(rows.ucum, rows.unit)
+    if cdm.units:
+        cases = [(rows.concept_id.isin(valued(cdm.tables, key).concept_id), unit) for key, unit in cdm.units.items()]
+        missing = unit.isnull() & rows.value.notnull()
+        unit = ibis.ifelse(missing, ibis.cases(*cases, else_=ibis.null("string")), unit)
+    return rows.mutate(unit=unit)
+
+
+def _fact(rows: Expression, name: str, *, table: str | None = None) -> Expression:
+    """Events of a code of MEDS."""
+    given = {column: rows[column] for column in ("subject_id", "time", "end") if column in rows.columns}
+    given |= {"code": ibis.literal(name), "table": ibis.literal(table, "string")}
+    return rows.select(**{name: given.get(name, ibis.null(kind)).cast(kind) for name, kind in EVERY.items()})
+
+
+def _typed(table: Expression, schema: Mapping[str, str]) -> Expression:
+    return table.select(**{name: table[name].cast(kind) for name, kind in schema.items()})
