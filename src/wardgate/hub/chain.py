@@ -154,7 +154,7 @@ class Run:
         self.corpus_bytes += told.bytes_moved
 
     def check_definitions(self) -> Steps:
-        """Name the sites whose outcome runs backwards, and go on without them."""
+        """Name the sites whose definitions contradict the others', and go on without them."""
         if self.study.budget.definitions != "exact" or self.study.gate.dp.exact_sums == "deny":
             reason = "not compared: this study's budget allows no rounded figures of one site"
             self.definitions = tuple(
@@ -163,13 +163,18 @@ class Run:
             )
             return
         self.definitions = yield from compare_definitions(
-            sites=self.sites, columns=len(design_columns(self.study.features))
+            sites=self.sites,
+            columns=len(design_columns(self.study.features)),
+            features=self.study.features,
+            step=self.study.gate.small_cells.rounding,
         )
+        for found in self.definitions:
+            self.warnings += [f"{found.site}: {words}" for words in found.warnings]
         self.named = tuple(found.site for found in self.definitions if found.named)
         for site in self.named:
             if self.corpora.pop(site, None) is not None:
                 self.certificates.pop(site)
-                self.warnings.append(f"the corpus of {site} was taken out of the commons: its outcome runs backwards")
+                self.warnings.append(f"the corpus of {site} was taken out of the commons: its definitions differ")
         self.sites = tuple(site for site in self.sites if site not in self.named)
         if len(self.sites) < 3:
             raise CheckFailed(f"{len(self.sites)} hospitals are left after the definition check, expected at least 3")

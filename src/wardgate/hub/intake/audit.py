@@ -89,7 +89,7 @@ def audit(root: Path, *, key: bytes | None = None) -> Audit:
                 what = f"together they give away {sites}: fewer than three sites, or too few persons"
                 folder.find(f"exact sums on '{split}'", what)
             with folder.at(layout.ROSTER if transcript else layout.CATALOGUE):
-                check_releases(folder, talk, corpora, mismatched_of(talk), study)
+                check_releases(folder, talk, corpora, mismatched_of(talk, study), study)
             if results is not None:
                 check_results(folder, results, talk, study)
     return report(folder, root)

@@ -9,7 +9,7 @@ from wardgate.hub import layout
 from wardgate.hub.intake.approaches import check_acceptance, check_approach, final_test
 from wardgate.hub.intake.conversation import Answered, Conversation
 from wardgate.hub.intake.reading import Folder
-from wardgate.hub.pooling.definitions import judge
+from wardgate.hub.pooling.definitions import contradictions, judge
 from wardgate.papers.report import render
 from wardgate.policy.decision import decide
 from wardgate.records.canonical import number_of
@@ -58,9 +58,15 @@ def check_report(folder: Folder, results: Results) -> None:
     folder.count("report, rendered again")
 
 
-def mismatched_of(talk: Conversation) -> tuple[str, ...]:
-    """Return the sites whose own figures rank their persons backwards, as the definition check names them."""
-    named = []
+def mismatched_of(talk: Conversation, study: Study) -> tuple[str, ...]:
+    """Return the sites that the definition check leaves out, by their own figures, compared anew."""
+    told = {
+        one.answer.site: one.answer.statement
+        for given in talk.answers.values()
+        for one in given
+        if one.answer.computation == "associations" and one.answer.outcome == "released"
+    }
+    named = [one.site for one in contradictions(told, study.features, step=study.gate.small_cells.rounding)]
     for one in (one for given in talk.answers.values() for one in given):
         if one.answer.computation != "evaluate" or one.asked.question.split != "train":
             continue
@@ -69,7 +75,7 @@ def mismatched_of(talk: Conversation) -> tuple[str, ...]:
             ends = (figures[f"direction.auroc{end}"] for end in ("", "_low", "_high"))
             if judge(one.answer.site, *ends).named:
                 named.append(one.answer.site)
-    return tuple(named)
+    return tuple(dict.fromkeys(named))
 
 
 def check_results(folder: Folder, results: Results, talk: Conversation, study: Study) -> None:
@@ -84,7 +90,7 @@ def check_results(folder: Folder, results: Results, talk: Conversation, study: S
         "features": ([one.name for one in results.features], [one.name for one in study.features]),
         "profile": (results.profile, study.gate.profile),
         "policy_sha256": (results.policy_sha256, study.gate.fingerprint()),
-        "mismatched_sites": (set(results.mismatched_sites), set(mismatched_of(talk))),
+        "mismatched_sites": (set(results.mismatched_sites), set(mismatched_of(talk, study))),
         "sites": ([site.id for site in results.sites], list(study.sites)),
     }
     for name, (found, wanted) in expected.items():

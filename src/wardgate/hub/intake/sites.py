@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from wardgate.computations.site_statistics import PREVALENCE
 from wardgate.hub import layout
 from wardgate.hub.intake.conversation import Answered, Conversation
 from wardgate.hub.intake.evidence import check_noise_source
@@ -172,7 +173,7 @@ def _check_spending(given: Sequence[Answered], study: Study, closing: Answered) 
         exact_sum = question.sum is not None and question.sum.noise_multiplier is None
         answers = int(exact_sum)
         if question.computation == "associations":
-            answers = 1
+            answers = 1 + int(PREVALENCE in one.answer.statement.get("figures", {}))
         elif question.computation == "evaluate":
             answers = len(set(question.parameters["models"])) + int("recalibration_records" in one.answer.statement)
         if one.answer.outcome == "released" and answers:

@@ -3,19 +3,24 @@
 An exact sum may not be used for this: leaving the odd site out of a later sum would give that site away
 (docs/adr/0006). Each site says how its inputs go with its outcome; the weighted median over sites is a public
 direction; each site then says how well that direction ranks its own persons. Coded the other way round, it ranks
-them backwards.
+them backwards. Prevalence, units, levels and single features are compared beside it (`compare_sites`), from figures
+that came with the same answer.
 """
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardgate.computations.site_statistics import statistics_from
 from wardgate.hub.pooling.ask import Ask, Told
+from wardgate.hub.pooling.compare_sites import Named, compare_sites
 from wardgate.records.bands import at_least
 from wardgate.records.canonical import number_of, text_of
+from wardgate.records.feature import Feature
 
 Vector = NDArray[np.float64]
 
@@ -25,7 +30,12 @@ FAMILY_ERROR = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concordance:
-    """What one site's persons say of the common direction; None where it could not be shown."""
+    """What one site's persons say of the common direction; None where it could not be shown.
+
+    Attributes:
+        named: Whether the site stays out of exact sums, by the direction or by what `compare_sites` found.
+        warnings: What else stands out there, in words.
+    """
 
     site: str
     value: float | None
@@ -33,15 +43,27 @@ class Concordance:
     high: float | None
     named: bool
     reason: str
+    warnings: tuple[str, ...] = ()
 
 
 def compare_definitions(
-    *, sites: tuple[str, ...], columns: int, minimum_sites: int = 3
+    *,
+    sites: tuple[str, ...],
+    columns: int,
+    features: Sequence[Feature] = (),
+    step: float = 0.01,
+    minimum_sites: int = 3,
 ) -> Generator[Ask, Told, tuple[Concordance, ...]]:
-    """Name the sites whose outcome runs against the others'.
+    """Name the sites whose outcome or features mean something else than the others'.
 
-    A site is named if the upper end of its concordance, at a level that keeps the whole family of sites below
-    `FAMILY_ERROR`, lies under one half. With fewer than `minimum_sites` answers nobody can be named.
+    An outcome runs backwards if the upper end of its concordance, at a level that keeps the whole family of sites below
+    `FAMILY_ERROR`, lies under one half; `compare_sites` says of the rest. With fewer than `minimum_sites` answers
+    nobody can be named.
+
+    Args:
+        columns: Of the design, the intercept among them.
+        features: The study's; without them only the direction of the outcome is compared.
+        step: To which the gates round.
     """
     told = yield Ask(
         what="definitions: associations with the outcome", computation="associations", sites=sites, split="train"
@@ -78,7 +100,48 @@ def compare_definitions(
                 figures["direction.auroc_high"],
             )
         )
-    return tuple(found)
+    statements = {site: answer.statement for site, answer in known.items()}
+    others = findings(statements, features, step=step)
+    return tuple(_with(one, [other for other in others if other.site == one.site]) for one in found)
+
+
+def findings(
+    statements: Mapping[str, Mapping[str, Any]], features: Sequence[Feature], *, step: float
+) -> tuple[Named, ...]:
+    """Compare what sites answered to `associations`.
+
+    Args:
+        statements: By site, as signed.
+        step: To which the gates round.
+    """
+    told = []
+    for site, said in statements.items():
+        figures = {name: number_of(text) for name, text in said.get("figures", {}).items()}
+        persons = at_least(str(said.get("n_band", "<11")))
+        one = statistics_from(site, figures, features, persons_at_least=persons, step=step)
+        if one is not None:
+            told.append(one)
+    return compare_sites(told, features)
+
+
+def contradictions(
+    statements: Mapping[str, Mapping[str, Any]], features: Sequence[Feature], *, step: float
+) -> tuple[Named, ...]:
+    """Return the findings that keep a site out of exact sums; whoever receives a run compares anew by this."""
+    return tuple(one for one in findings(statements, features, step=step) if one.excludes)
+
+
+def _with(one: Concordance, others: Sequence[Named]) -> Concordance:
+    against = [other.evidence for other in others if other.excludes]
+    warnings = tuple(other.evidence for other in others if not other.excludes)
+    if not against:
+        return replace(one, warnings=warnings)
+    told = [f"{_sentence(words)}." for words in against]
+    return replace(one, named=True, reason=" ".join([one.reason, *told] if one.named else told), warnings=warnings)
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] if words.startswith("outcome") else words
 
 
 def consensus(associations: Vector, weights: Vector) -> Vector:

@@ -1,9 +1,11 @@
-"""One site's own figures: associations with the outcome, and a model's transfer to its persons."""
+"""One site's own figures: what definitions are compared by, and a model's transfer to its persons."""
 
+from wardgate.computations.site_statistics import figures_of
 from wardgate.hospital.ward.answering.bench import Bench, Vector
 from wardgate.hospital.ward.answering.federated import beta_of, open_if_locked
 from wardgate.hospital.ward.gate.candidate import Sited
 from wardgate.hospital.ward.learning.associations import associations
+from wardgate.hospital.ward.learning.site_statistics import site_statistics
 from wardgate.hospital.ward.transfer.figures import local_shift, model_figures, smallest_class
 from wardgate.measures.logistic import linear
 from wardgate.records.bands import band
@@ -14,17 +16,33 @@ from wardgate.records.parcel import Parcel
 
 
 def associate(bench: Bench, question: Question) -> Sited:
-    """Return how each column of the design goes with the outcome among training persons."""
+    """Return what definitions are compared by, of training persons.
+
+    How each column of the design goes with the outcome, by its number; then prevalence and each feature's own figures
+    (computations/site_statistics.py). They count as two exact answers.
+    """
     if question.split != "train":
         raise Refused("associations are taken on training persons only")
     train = bench.part("train")
     smallest = smallest_class(train.y)
     minimum = bench.study.gate.small_cells.min_count
     values = associations(train.x, train.y, smallest_cell=minimum).tolist() if smallest > 0 else []
+    figures = {str(index): float(value) for index, value in enumerate(values)}
+    if smallest >= minimum:
+        told = site_statistics(
+            train.table,
+            train.y,
+            bench.study.features,
+            site=bench.hospital.id,
+            smallest_cell=minimum,
+            step=bench.study.gate.small_cells.rounding,
+        )
+        figures |= figures_of(told, bench.study.features)
     return Sited(
         split="train",
-        figures={str(index): float(value) for index, value in enumerate(values)},
+        figures=figures,
         said={"n_band": band(len(train.y))},
+        models=2,
         smallest_cell=smallest,
     )
 
