@@ -13,7 +13,8 @@ from cohort_rows import HEADER
 from wardgate.hospital.ward.cohort.cohort import Cohort
 from wardgate.hospital.ward.cohort.load import load
 from wardgate.records.study import Study
-from wardgate.records.study_file import parse, template
+from wardgate.records.study_file import parse
+from wardgate.records.study_template import template
 
 MAPPING = """\
 schema: wardgate/mapping/1

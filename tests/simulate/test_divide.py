@@ -9,7 +9,8 @@ from wardgate.hospital.ward.cohort.load import load
 from wardgate.records.errors import Invalid
 from wardgate.records.mapping import parse_hospital
 from wardgate.records.study import Study
-from wardgate.records.study_file import parse, template
+from wardgate.records.study_file import parse
+from wardgate.records.study_template import template
 from wardgate.simulate.divide import ROW, divide, mapping_beside
 
 MAPPING = """\

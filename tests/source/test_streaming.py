@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wardgate.records.study_file import template
+from wardgate.records.study_template import template
 
 ROWS = 1_600_000
 PADDING = "x" * 250

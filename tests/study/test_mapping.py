@@ -3,8 +3,9 @@
 import pytest
 
 from wardgate.records.mapping import bounds, parse, parse_for, parse_hospital
-from wardgate.records.study_file import Findings, template
+from wardgate.records.study_file import Findings
 from wardgate.records.study_file import parse as parse_study
+from wardgate.records.study_template import template
 
 MAPPING = """\
 schema: wardgate/mapping/1

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from wardgate.records.errors import Invalid
 from wardgate.records.study import Study
-from wardgate.records.study_file import Findings, parse, template
+from wardgate.records.study_file import Findings, parse
+from wardgate.records.study_template import template
 
 
 def findings(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A study as people write it: one YAML file, read, checked line by line, and started from a template."""
+"""A study as people write it: one YAML file, read and checked line by line."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from wardgate.records.yaml_file import Finding, Findings, Parsed, check_schema, 
 RESERVED = ("person", "link", "label")
 """Columns of every cohort; no feature may take their names."""
 
-__all__ = ["RESERVED", "Finding", "Findings", "parse", "template"]
+__all__ = ["RESERVED", "Finding", "Findings", "parse"]
 
 
 def parse(text: str, *, name: str) -> Study:
@@ -64,6 +64,10 @@ def _findings(parsed: Parsed, study: Study) -> Iterator[Finding]:
                 (*path, "range"), found=_list(list(requirement.range)), expected="[low, high] with low <= high"
             )
         feature_or_none = features.get(requirement.field)
+        if feature_or_none is None and study.of_events:
+            yield parsed.finding(
+                (*path, "field"), found=f"'{requirement.field}'", expected="a feature, in a study of events"
+            )
         if feature_or_none is not None:
             yield from _requirement(parsed, path, requirement.values, feature_or_none)
     if not study.sites:
@@ -143,107 +147,3 @@ def _names(values: tuple[str, ...] | None) -> str:
 
 def _list(numbers: list[Any]) -> str:
     return f"[{', '.join(text_of(number) for number in numbers)}]"
-
-
-def template() -> str:
-    """Return a commented study to start from. It lints clean."""
-    return _TEMPLATE
-
-
-_TEMPLATE = """\
-# A study is locked before anything runs: every hospital signs these exact words.
-# Check it with `wardgate study lint FILE`, fix it in place with `wardgate study lock FILE`.
-schema: wardgate/study/1
-id: my-study
-version: 1                      # a changed study is a new version; older results are then visibly stale
-title: Thirty-day death after emergency admission
-question: How likely is this patient to die within 30 days of an emergency admission?
-
-cohort:
-  entry: First emergency admission in the study period
-  entries: single               # `single`: one row a person; `first`: keep each person's first entry
-  requires:                     # who may enter; each names a field of the hospital's mapping
-    - field: age
-      range: [18, 110]
-      meaning: Adults
-
-index_date: Time of admission   # features see nothing after it
-
-label:
-  name: died_30d
-  meaning: Death from any cause within 30 days of admission
-  window_days: [0, 30]
-
-features:
-  - name: age
-    type: integer
-    meaning: Age at admission
-    unit: a                     # UCUM; hospitals convert to it
-    range: [18, 110]            # plausible values; others are counted, then treated as missing
-    missing: refused            # `allowed` adds a missing indicator, `refused` leaves the person out
-    quasi_identifier: true      # known to outsiders, so rare combinations of it are guarded
-  - name: sex
-    type: category
-    values: [female, male]      # the first is the reference
-    quasi_identifier: true
-  - name: systolic_pressure
-    type: number
-    unit: mm[Hg]
-    range: [40, 260]
-    aggregation: first          # how several values inside the window become one
-    window_hours: [-6, 0]       # hours relative to the index date
-    codes: {loinc: 8480-6}
-  - name: creatinine
-    type: number
-    unit: umol/L
-    range: [15, 1500]
-    codes: {loinc: 2160-0}      # also tells which molar mass turns mg/dL into umol/L
-
-subgroups:                      # the model is judged apart in each
-  - feature: sex
-  - feature: age
-    cuts: [65, 80]
-
-splits: {train: 0.55, tuning: 0.05, holdout: 0.20, locked_test: 0.20}
-
-model:
-  name: logistic
-  ridge: 1.0
-  ridge_menu: [0.1, 1.0, 10.0]
-
-generator: {name: marginal-tree}
-
-rules: []                       # e.g. {name: pulse-pressure, left: diastolic, op: "<", right: systolic_pressure}
-
-acceptance:                     # missed at rehearsal: the loop rebalances once
-  auroc_min: 0.70
-  worst_site_auroc_min: 0.60
-  oe: [0.8, 1.25]
-  slope: [0.8, 1.25]
-  subgroup_gap_max: 0.15
-  locked_test_opens: 1
-
-gate:                           # the consortium's floor; a hospital may only tighten it
-  profile: commons-controlled
-  max_attempts: 3
-
-budget:
-  epsilon_total: 3.0            # all releases on one split together
-  delta: 1e-6                   # at most 1 / (10 x persons)
-  corpus: 1.0
-  joint_corpus: 1.0
-  fit: exact                    # or an epsilon
-  evaluation: exact
-  definitions: exact
-
-  # noise: local                # every hospital adds the whole noise; by default they share it
-
-recalibration_records: 50
-
-# drop_out: 0.2                 # share of hospitals that may vanish from a secure sum; by default all must answer
-# joint_site: keep              # the joint corpus tells hospitals apart, with (keep) or without (drop) a column for it
-# analyses: [glm, cox]          # federated computations beside the chain's own steps; by default none
-
-sites: [hospital-a, hospital-b, hospital-c]
-sources: ""                     # attribution, where the data ask for it
-"""

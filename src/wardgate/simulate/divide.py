@@ -72,7 +72,7 @@ def divide(data: Path, study: Study, mapping_path: Path, out: Path, *, memory_li
         names = ", ".join(file.name for file in files)
         raise Invalid(
             f"{names} cannot be divided ({problem}): a file is cut off, a row has other cells than the header, a "
-            "column of the mapping is missing, or the disk is full; `wardgate study check` says which"
+            "column of the mapping is missing, or the disk is full; `wardgate data check` says which"
         )
     return study.sites
 
