@@ -12,7 +12,7 @@ from wardgate.simulate.course import Site
 from wardgate.simulate.records import events, records
 from wardgate.simulate.vocabulary import vocabulary
 
-BUSY = Site(id="large", stays_per_year=0.26, vital_hours=(2, 10, 18), laboratory_hours=(6,))
+BUSY = Site(id="large", stays_per_year=0.266, vital_hours=(2, 10, 18), laboratory_hours=(6,))
 """Writes down about 200 events a person in six years."""
 
 CHUNK = 10_000
