@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from wardgate.computations.site_statistics import PREVALENCE
+from wardgate.computations.definitions.statistics import PREVALENCE
 from wardgate.hub import layout
 from wardgate.hub.intake.conversation import Answered, Conversation
 from wardgate.hub.intake.evidence import check_noise_source

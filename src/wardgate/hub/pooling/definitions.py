@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.computations.site_statistics import statistics_from
+from wardgate.computations.definitions.compare import compare_sites
+from wardgate.computations.definitions.statistics import statistics_from
 from wardgate.hub.pooling.ask import Ask, Told
-from wardgate.hub.pooling.compare_sites import Named, compare_sites
 from wardgate.records.bands import at_least
 from wardgate.records.canonical import number_of, text_of
 from wardgate.records.feature import Feature
+from wardgate.records.named import Named
 
 Vector = NDArray[np.float64]
 

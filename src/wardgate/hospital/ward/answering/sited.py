@@ -1,6 +1,6 @@
 """One site's own figures: what definitions are compared by, and a model's transfer to its persons."""
 
-from wardgate.computations.site_statistics import figures_of
+from wardgate.computations.definitions.statistics import figures_of
 from wardgate.hospital.ward.answering.bench import Bench, Vector
 from wardgate.hospital.ward.answering.federated import beta_of, open_if_locked
 from wardgate.hospital.ward.gate.candidate import Sited
@@ -19,7 +19,7 @@ def associate(bench: Bench, question: Question) -> Sited:
     """Return what definitions are compared by, of training persons.
 
     How each column of the design goes with the outcome, by its number; then prevalence and each feature's own figures
-    (computations/site_statistics.py). They count as two exact answers.
+    (computations/definitions/statistics.py). They count as two exact answers.
     """
     if question.split != "train":
         raise Refused("associations are taken on training persons only")

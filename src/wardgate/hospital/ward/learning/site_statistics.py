@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from wardgate.computations.site_statistics import FeatureStatistics, SiteStatistics, levels_of, unit_of
+from wardgate.computations.definitions.statistics import FeatureStatistics, SiteStatistics, levels_of, unit_of
 from wardgate.hospital.ward.cohort.cohort import Cohort
 from wardgate.hospital.ward.cohort.part import part_of
 from wardgate.measures.disclosure import rounded
@@ -46,6 +46,7 @@ def site_statistics(
         site=site,
         persons_at_least=at_least(band(len(y))),
         step=step,
+        prevalence_step=step,
         prevalence=rounded(events / len(y), step=step) if safe else None,
         features=tuple(
             _feature(table[feature.name], y, feature, smallest=smallest_cell, step=step) for feature in features

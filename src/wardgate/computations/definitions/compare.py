@@ -6,15 +6,12 @@ honest sites have anyhow; all tests together name anybody of a clean study with 
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from wardgate.computations.site_statistics import SiteStatistics, levels_of
-from wardgate.hub.pooling import site_words as words
-from wardgate.hub.pooling.site_quantities import (
+from wardgate.computations.definitions import words
+from wardgate.computations.definitions.quantities import (
     COVERAGE_SPREAD,
     PREVALENCE_SPREAD,
     SLOPE_SPREAD,
@@ -29,7 +26,9 @@ from wardgate.hub.pooling.site_quantities import (
     shares_of,
     strength_of,
 )
+from wardgate.computations.definitions.statistics import SiteStatistics, levels_of
 from wardgate.records.feature import Feature
+from wardgate.records.named import Kind, Named
 
 FAMILY_ERROR = 0.01
 """At most this chance of naming any site of a clean study, over all sites, features and kinds of test together."""
@@ -40,37 +39,6 @@ PARTS = {"outcome": 0.1, "prevalence": 0.15, "feature": 0.6, "coverage": 0.15}
 WORTH = {"prevalence": 1.0, "centre": 1.5, "share": 1.0, "strength": 0.35, "coverage": 0.3}
 """Smaller differences than these are not worth a name, however certain: log odds, standard deviations, log odds,
 log odds a standard deviation, share of persons."""
-
-Kind = Literal["outcome", "prevalence", "unit", "contradiction", "centre", "strength", "coverage"]
-
-EXCLUDES: frozenset[Kind] = frozenset({"outcome", "unit", "contradiction"})
-"""Kinds that no honest case mix explains: such a site stays out of exact sums. The others warn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """One finding: a site, what about it, and the evidence.
-
-    Attributes:
-        subject: `outcome`, or the feature; a level as `feature=level`.
-        kind: `outcome` (runs backwards), `prevalence`, `unit` (its numbers are a known factor away), `contradiction`
-            (goes with the outcome the other way round), `centre`, `strength`, `coverage`.
-        evidence: In words, with the figures of this site and of the others.
-        chance: Of something as odd at a clean site, before it is set against the number of tests.
-        unit: The unit that it is probably in.
-    """
-
-    site: str
-    subject: str
-    kind: Kind
-    evidence: str
-    chance: float
-    unit: str | None = None
-
-    @property
-    def excludes(self) -> bool:
-        """Whether the site stays out of exact sums."""
-        return self.kind in EXCLUDES
 
 
 def compare_sites(

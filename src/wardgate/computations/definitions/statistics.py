@@ -1,7 +1,7 @@
 """What one site says of its own data before training: figures safe to show, by which definitions are compared.
 
 The ward works them out (`hospital/ward/learning/site_statistics.py`), the hub compares them
-(`hub/pooling/compare_sites.py`); here is what both understand by them.
+(`compare.py`); here is what both understand by them.
 """
 
 import math
@@ -41,6 +41,7 @@ class SiteStatistics:
     Attributes:
         persons_at_least: Lower end of the band of persons behind the figures.
         step: To which figures are rounded; centre and spread to `step * unit_of(feature)`.
+        prevalence_step: To which prevalence is rounded.
         prevalence: Share of persons with the outcome; None where it could not be shown.
         features: In the study's order.
     """
@@ -48,6 +49,7 @@ class SiteStatistics:
     site: str
     persons_at_least: int
     step: float = 0.01
+    prevalence_step: float = 0.01
     prevalence: float | None
     features: tuple[FeatureStatistics, ...]
 
@@ -99,6 +101,7 @@ def statistics_from(
         site=site,
         persons_at_least=persons_at_least,
         step=step,
+        prevalence_step=step,
         prevalence=_share(figures.get(PREVALENCE)),
         features=tuple(
             FeatureStatistics(

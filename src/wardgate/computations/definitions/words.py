@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wardgate.computations.site_statistics import SiteStatistics
-from wardgate.hub.pooling.site_quantities import Compared, in_logs, of_feature
+from wardgate.computations.definitions.quantities import Compared, in_logs, of_feature
+from wardgate.computations.definitions.statistics import SiteStatistics
 from wardgate.measures.unit_names import unit_for
 from wardgate.records.feature import Feature
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wardgate.computations.site_statistics import FeatureStatistics, SiteStatistics, unit_of
+from wardgate.computations.definitions.statistics import FeatureStatistics, SiteStatistics, unit_of
 from wardgate.measures.odd_one_out import Spread, Standing, standings
 from wardgate.records.feature import Feature
 
@@ -73,7 +73,10 @@ def prevalences_of(known: Sequence[SiteStatistics]) -> dict[int, tuple[float, fl
     """Return each site's log odds of the outcome, with its standard error."""
     told = [(place, site, site.prevalence) for place, site in enumerate(known)]
     return {
-        place: (logit(share, site.step), logit_error(share, site.persons_at_least, site.step))
+        place: (
+            logit(share, site.prevalence_step),
+            logit_error(share, site.persons_at_least, site.prevalence_step),
+        )
         for place, site, share in told
         if share is not None
     }
