@@ -151,12 +151,15 @@ class Birth(Record):
         age: A column with the age in completed years ...
         at: ... at this time; the clock's start unless said otherwise.
         texts: Texts that stand for an age, e.g. `"> 89": 90`.
+        when, unless: Only rows with these texts, or without.
     """
 
     time: Time | None = None
     age: str | None = None
     at: Time | None = None
     texts: dict[str, Number] = Field(default_factory=dict)
+    when: Columns = Field(default_factory=dict)
+    unless: Columns = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -176,10 +179,16 @@ class Death(Record):
 
 
 class Sex(Record):
-    """A column with the sex, and its texts for codes of the vocabulary Gender, e.g. `Male: M`."""
+    """A column with the sex, and its texts for codes of the vocabulary Gender, e.g. `Male: M`.
+
+    Attributes:
+        when, unless: Only rows with these texts, or without.
+    """
 
     column: str
     codes: dict[str, Literal["M", "F", "U", "O"]] = Field(min_length=1)
+    when: Columns = Field(default_factory=dict)
+    unless: Columns = Field(default_factory=dict)
 
 
 class Observed(Record):
@@ -277,7 +286,7 @@ class Table(Record):
     Attributes:
         files: CSV, CSV.gz or Parquet files in the source's place, all with the same columns.
         encoding, delimiter: Of CSV.
-        missing: Texts that mean missing in every value and code of this table; times and keys are left alone.
+        missing: Texts that mean missing in every value, code, age and sex of this table; not in times and keys.
         key: A column by which other tables find a row; every row has its own.
         parent: The table that knows what this one leaves out of person, visit and clock.
         person: A column with the person's identifier; it stays inside the hospital.
@@ -317,7 +326,7 @@ class EventMapping(Record):
 
     Attributes:
         vocabulary: The hospital's own: what a code without another belongs to.
-        missing: Texts that mean missing in every code and value. Empty text always does.
+        missing: Texts that mean missing in every value, code, age and sex. Empty text always does.
         tables: By a name of your choice, for messages and `parent`.
     """
 

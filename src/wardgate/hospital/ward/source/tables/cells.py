@@ -39,7 +39,9 @@ class Moment:
 
 def cell(column: str) -> str:
     """A cell as codes and keys are compared: no spaces around it, whole numbers without `.0`, empty is null."""
-    return rf"NULLIF(regexp_replace(trim({quoted(column)}), '^([+-]?[0-9]+)\.0+$', '\1'), '')"
+    there = f"trim({quoted(column)})"
+    whole = rf"regexp_replace({there}, '^([+-]?[0-9]+)\.0+$', '\1')"
+    return f"CASE WHEN contains({there}, '.') THEN {whole} ELSE NULLIF({there}, '') END"
 
 
 def plain(given: str) -> str:
@@ -134,12 +136,12 @@ def zero(clock: Clock, *, person: str, timezone: str | None) -> Moment:
     )
 
 
-def birth(told: Birth, *, timezone: str | None) -> Moment:
+def birth(told: Birth, *, missing: Iterable[str], timezone: str | None) -> Moment:
     """When a person was born."""
     if told.time is not None:
         return moment(told.time, timezone=timezone, day_begins=True)
     at = moment(told.at or Time(plus="0 min"), timezone=timezone)
-    age = cell(told.age or "")
+    age = coded(told.age or "", missing)
     cases = " ".join(f"WHEN {age} = {text(plain(one))} THEN {years}" for one, years in told.texts.items())
     years = f"CASE {cases} ELSE {number(age)} END" if cases else number(age)
     whole = f"CASE WHEN ({years}) BETWEEN 0 AND {_OLDEST_YEARS} THEN CAST(floor({years}) AS INTEGER) END"

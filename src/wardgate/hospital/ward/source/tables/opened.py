@@ -22,8 +22,8 @@ from wardgate.records.source_file import SourceFile
 
 _CODES = "own_codes"
 
-_EVENT_BYTES, _HELD_SHARE = 250, 0.25
-"""What an event takes in memory at most, in round figures, and the share of the limit that all may take to be held."""
+_EVENT_BYTES, _HELD_SHARE = 200, 0.4
+"""What an event takes in memory, in round figures, and the share of the limit that all may take to be held."""
 
 Print = tuple[int, int, int]
 """Size, time of the last change in nanoseconds, and inode of a file."""
@@ -36,7 +36,7 @@ def opened_tables(
     """Open a hospital's own tables by their mapping to events.
 
     The tables are read once to count what is amiss, then streamed again for whatever is asked; of them, only the keys
-    of parent tables are held in memory. Where all events fit a quarter of the memory limit, they are held instead and
+    of parent tables are held in memory. Where all events fit two fifths of the memory limit, they are held instead and
     the files are read once more alone. Nothing is written to disk.
 
     Args:

@@ -57,7 +57,7 @@ def wanted(mapping: EventMapping, name: str) -> tuple[str, ...]:
         ]
     for death in table.death:
         columns += [*death.time.columns, *death.when, *death.unless]
-    columns += [table.sex.column] if table.sex is not None else []
+    columns += [table.sex.column, *table.sex.when, *table.sex.unless] if table.sex is not None else []
     if table.observed is not None:
         columns += [*table.observed.start.columns, *table.observed.end.columns]
     for told in table.events:
@@ -148,17 +148,19 @@ def _table_tellings(
 ) -> Iterator[tuple[Telling, str]]:
     missing = (*mapping.missing, *table.missing)
     if table.birth is not None:
-        born = cells.birth(table.birth, timezone=timezone)
-        yield _plain(name, "birth", "birth"), _select(born, code=text(BIRTH))
+        born = cells.birth(table.birth, missing=missing, timezone=timezone)
+        where = cells.chosen(table.birth.when, table.birth.unless)
+        yield _plain(name, "birth", "birth"), _select(born, code=text(BIRTH), where=where)
     for index, death in enumerate(table.death):
         died = cells.moment(death.time, timezone=timezone)
         where = cells.chosen(death.when, death.unless)
         yield _plain(name, f"death[{index}]", "death"), _select(died, code=text(DEATH), where=where)
     if table.sex is not None:
-        here = cells.cell(table.sex.column)
+        here = cells.coded(table.sex.column, missing)
+        where = f"{cells.chosen(table.sex.when, table.sex.unless)} AND {here} IS NOT NULL"
         code = cells.one_of(here, {one: f"{SEX}/{code}" for one, code in table.sex.codes.items()})
         never = Moment(given="true", read="true", zoned="false", value="NULL")
-        yield _plain(name, "sex", "sex"), _select(never, code=code, value=here, where=f"{here} IS NOT NULL")
+        yield _plain(name, "sex", "sex"), _select(never, code=code, value=here, where=where)
     if table.observed is not None:
         start = cells.moment(table.observed.start, timezone=timezone, day_begins=True)
         end = cells.moment(table.observed.end, timezone=timezone)
