@@ -198,6 +198,23 @@ def test_a_value_of_the_entry_is_a_rule_at_the_very_same_time() -> None:
     assert rule.value is not None and 2 < rule.value[0] < 2.000001
 
 
+MALE = {"CONCEPT_ID": 8507, "CONCEPT_NAME": "MALE", "CONCEPT_CODE": "M", "VOCABULARY_ID": "Gender"}
+
+
+def test_a_sex_is_a_rule_on_what_never_changes() -> None:
+    events = primary({"ConditionOccurrence": {"CodesetId": 0, "Gender": [MALE]}})
+    imported = of(definition(PrimaryCriteria=events))
+    assert imported.entry.rules == (Criterion(name="sex-of-person", concepts="sex-m"),)
+    assert imported.concept_sets["sex-m"].concepts == (Concept(vocabulary="Gender", code="M"),)
+
+
+def test_a_sex_may_be_one_rule_among_others() -> None:
+    one = group("ANY", linked("DrugExposure", 1, 30, 0), persons=({"Gender": [MALE]},))
+    (rule,) = of(definition(InclusionRules=included(("one", one)))).entry.rules
+    assert isinstance(rule, Group)
+    assert rule.at_least == 1 and rule.rules[0] == Criterion(concepts="sex-m")
+
+
 def test_death_needs_no_concept_set() -> None:
     rule = group("ALL", linked("Death", None, None, 0, occurrence=(0, 0)))
     (found,) = of(definition(InclusionRules=included(("alive", rule)))).entry.rules

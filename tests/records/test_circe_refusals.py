@@ -46,7 +46,7 @@ def window(start: dict[str, Any], end: dict[str, Any], **more: Any) -> dict[str,
 EVENT_PATH = "PrimaryCriteria.CriteriaList[0]"
 RULE_PATH = "InclusionRules[0].expression"
 IN_RULE = f"{RULE_PATH}.CriteriaList[0]"
-MALE = {"Gender": [concept(8507, "MALE", "M", "Gender")]}
+ODD = {"Gender": [concept(8521, "OTHER", "O", "Gender")]}
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ MALE = {"Gender": [concept(8507, "MALE", "M", "Gender")]}
         (definition(PrimaryCriteria=primary({"Death": {"CodesetId": 0}})), f"{EVENT_PATH}.Death.CodesetId"),
         (definition(PrimaryCriteria=primary()), "PrimaryCriteria.CriteriaList"),
         (
-            definition(PrimaryCriteria=primary({"ConditionOccurrence": {"CodesetId": 0, **MALE}})),
-            f"{EVENT_PATH}.ConditionOccurrence.Gender",
+            definition(PrimaryCriteria=primary({"ConditionOccurrence": {"CodesetId": 0, **ODD}})),
+            f"{EVENT_PATH}.ConditionOccurrence.Gender[0]",
         ),
         (
             definition(PrimaryCriteria=primary({"ConditionOccurrence": {"CodesetId": 0, "ConditionSourceConcept": 2}})),
@@ -182,8 +182,8 @@ MALE = {"Gender": [concept(8507, "MALE", "M", "Gender")]}
             f"{IN_RULE}.Criteria",
         ),
         (
-            definition(InclusionRules=included(("x", group("ALL", persons=(MALE,))))),
-            f"{RULE_PATH}.DemographicCriteriaList[0].Gender",
+            definition(InclusionRules=included(("x", group("ALL", persons=(ODD,))))),
+            f"{RULE_PATH}.DemographicCriteriaList[0].Gender[0]",
         ),
         (
             definition(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wardgate.records.circe.reading import Block, Reading, says
 from wardgate.records.circe.sets import Named
-from wardgate.records.concepts import DEATH, TableName
+from wardgate.records.concepts import DEATH, Concept, ConceptSet, TableName
 
 TABLES: Mapping[str, TableName] = {
     "ConditionOccurrence": "condition",
@@ -23,10 +23,9 @@ OLDEST = 150
 BOUND = 1e12
 """What stands for a range that is open on one side; no measured value reaches it."""
 
+_GENDERS: Mapping[object, str] = {8507: "M", 8532: "F"}
 _ERAS = {"ConditionEra": "ConditionOccurrence", "DrugEra": "DrugExposure", "DoseEra": "DrugExposure"}
-_SEX = "add a feature with the sexes as categories, and a requirement on it under 'cohort.requires'"
 _ELSEWHERE = {
-    "Gender": _SEX,
     "CorrelatedCriteria": "make it an inclusion rule of its own, relative to the entry",
     "OccurrenceStartDate": "give a source that holds those years alone",
     "OccurrenceEndDate": "give a source that holds those years alone",
@@ -41,6 +40,7 @@ class Asked:
         concepts: Name of the concept set, or `death`.
         age: Lowest and highest age in years at the event.
         value: Lowest and highest number, in `unit`.
+        sexes: Name of the concept set of the sexes that it asks for.
     """
 
     concepts: str
@@ -49,6 +49,7 @@ class Asked:
     age: tuple[int, int] | None = None
     value: tuple[float, float] | None = None
     unit: str | None = None
+    sexes: str | None = None
 
 
 def asked(reading: Reading, path: str, wrapped: object, sets: Mapping[int, Named]) -> Asked | None:
@@ -69,6 +70,7 @@ def asked(reading: Reading, path: str, wrapped: object, sets: Mapping[int, Named
     concepts = _concepts(reading, path, kind, held, sets)
     age = years(reading, f"{path}.Age", held["Age"]) if says(held.get("Age")) else None
     value, unit = _value(reading, path, kind, held)
+    sexes = sexes_of(reading, f"{path}.Gender", held["Gender"]) if says(held.get("Gender")) else None
     if concepts is None or len(reading.refusals) > before:
         return None
     return Asked(
@@ -78,6 +80,7 @@ def asked(reading: Reading, path: str, wrapped: object, sets: Mapping[int, Named
         age=age,
         value=value,
         unit=unit,
+        sexes=sexes,
     )
 
 
@@ -97,8 +100,25 @@ def years(reading: Reading, path: str, given: object) -> tuple[int, int] | None:
     return first, last
 
 
+def sexes_of(reading: Reading, path: str, given: object) -> str | None:
+    """Read the sexes that are asked for, as a concept set of their own, and return its name."""
+    codes = []
+    for index, one in enumerate(reading.items(path, given)):
+        code = _GENDERS.get(reading.block(f"{path}[{index}]", one).get("CONCEPT_ID"))
+        if code is None:
+            reading.refuse(f"{path}[{index}]", "a gender other than male (8507) and female (8532)")
+        elif code not in codes:
+            codes.append(code)
+    if not codes:
+        return None
+    name = "sex-" + "-or-".join(codes).lower()
+    concepts = tuple(Concept(vocabulary="Gender", code=code) for code in codes)
+    reading.sexes[name] = ConceptSet(meaning=f"Sex: {' or '.join(codes)}", concepts=concepts)
+    return name
+
+
 def _refuse_others(reading: Reading, path: str, held: Block) -> None:
-    known = ("CodesetId", "First", "Age", "ValueAsNumber", "Unit")
+    known = ("CodesetId", "First", "Age", "Gender", "ValueAsNumber", "Unit")
     for name, value in held.items():
         if name in known or not says(value):
             continue

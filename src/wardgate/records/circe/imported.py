@@ -16,10 +16,11 @@ from wardgate.records.circe.reading import Block, Reading, says, slug
 from wardgate.records.circe.rules import criterion, rule
 from wardgate.records.circe.sets import By, Named, chosen, concept_sets
 from wardgate.records.concepts import ConceptSets
-from wardgate.records.entry import Entry, Rule
+from wardgate.records.entry import Criterion, Entry, Rule
 from wardgate.records.errors import Invalid
 
 _MAX_CHARACTERS = 20_000_000
+_VALUE, _SEX = "value-of-entry", "sex-of-person"
 _TOP = (
     "Title",
     "ConceptSets",
@@ -89,6 +90,8 @@ def read_circe(text: str, *, name: str, by: By = "concept_id") -> Imported:
     tables = {one.table for one in events}
     if len(tables) > 1:
         reading.note("entries are of several tables: an event of any table counts where its concept set names it")
+    if not prior and not post:
+        reading.note("entries outside every observation period count, which Circe leaves out")
     if post:
         reading.note(f"who enters depends on {post} days of observation after the entry, as the definition asks")
     found: Entry | None = None
@@ -177,22 +180,27 @@ class _Early:
 
 
 def _early(reading: Reading, events: list[Asked]) -> _Early:
-    ages, values = {one.age for one in events}, {(one.value, one.unit) for one in events}
+    ages, sexes = {one.age for one in events}, {one.sexes for one in events}
     path = "PrimaryCriteria.CriteriaList"
-    if len(ages) > 1:
-        reading.refuse(path, "events with different ages", "give all the same age, or make it an inclusion rule")
-    if len(events) > 1 and values != {(None, None)}:
+    if len(ages) > 1 or len(sexes) > 1:
+        reading.refuse(path, "events with different ages or sexes", "give all the same, or make it an inclusion rule")
+    if len(events) > 1 and any(one.value is not None for one in events):
         reading.refuse(path, "a value of one of several events", "make it a definition of its own")
-    if not events or events[0].value is None:
-        return _Early(rules=(), age=next(iter(ages), None))
-    reading.note("the value of the entry's own event is a rule of its own: an event of the set at the very same time")
-    own = criterion(events[0], window=(0, 0), at_least=1)
-    same = own.model_copy(update={"name": "value-of-entry", "calendar_days": False, "first": False})
-    return _Early(rules=(same,), age=next(iter(ages)))
+    rules: list[Rule] = []
+    for one in events[:1]:
+        if one.value is not None:
+            reading.note(
+                "the value of the entry's own event is a rule of its own: an event of the set at the very same time"
+            )
+            own = criterion(one, window=(0, 0), at_least=1)
+            rules.append(own.model_copy(update={"name": _VALUE, "calendar_days": False, "first": False}))
+        if one.sexes is not None:
+            rules.append(Criterion(name=_SEX, concepts=one.sexes))
+    return _Early(rules=tuple(rules), age=next(iter(ages), None))
 
 
 def _rules(reading: Reading, whole: Block, sets: Mapping[int, Named]) -> Iterator[Rule]:
-    taken = {"value-of-entry"}
+    taken = {_VALUE, _SEX}
     given = whole.get("AdditionalCriteria")
     found = rule(reading, "AdditionalCriteria", given, sets) if says(given) else None
     if found is not None:

@@ -54,7 +54,10 @@ def which(reading: Reading, whole: Block, primary: Block, *, judged: bool, early
             "observation period to the first; here a person's first eligible entry counts"
         )
         return "first-eligible"
-    reading.note("all entries count; Circe joins entries of a person that overlap until their end to one")
+    reading.note(
+        "all entries count, where Circe joins those of a person that overlap until their end; a cohort of all entries "
+        "can be checked, but a model needs one row a person: 'entries: first-eligible'"
+    )
     return "all"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wardgate.records.concepts import ConceptSet
 from wardgate.records.errors import Invalid
 
 Block = Mapping[str, Any]
@@ -21,6 +22,7 @@ class Reading:
         name: Of the definition, for messages.
         ages: Lowest and highest age that rules outside the entry's own events ask for.
         used: Numbers of the concept sets that criteria name.
+        sexes: Concept sets of sexes that criteria ask for, by name.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Reading:
     notes: dict[str, None] = field(default_factory=dict)
     ages: list[tuple[int, int]] = field(default_factory=list)
     used: set[int] = field(default_factory=set)
+    sexes: dict[str, ConceptSet] = field(default_factory=dict)
 
     def refuse(self, path: str, found: str, do: str = SOURCES) -> None:
         """Say what cannot be said, where, and what to do."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wardgate.records.circe.events import Asked, asked, years
+from wardgate.records.circe.events import Asked, asked, sexes_of, years
 from wardgate.records.circe.reading import Block, Reading, says
 from wardgate.records.circe.sets import Named
 from wardgate.records.entry import FOREVER_DAYS, Criterion, Group, Rule
@@ -11,7 +11,6 @@ _GROUP = ("Type", "Count", "CriteriaList", "DemographicCriteriaList", "Groups")
 _LINKED = ("Criteria", "StartWindow", "EndWindow", "Occurrence", "RestrictVisit", "IgnoreObservationPeriod")
 _DEEPEST = 20
 _FUTURE = "end the window at the entry (0 days), or ask the model later (index_hours of the entry)"
-_SEX = "add a feature with the sexes as categories, and a requirement on it under 'cohort.requires'"
 
 
 def rule(reading: Reading, path: str, given: object, sets: Mapping[int, Named], *, depth: int = 0) -> Rule | None:
@@ -31,10 +30,14 @@ def rule(reading: Reading, path: str, given: object, sets: Mapping[int, Named], 
     size = len(listed) + len(persons) + len(groups)
     if not size:
         return None
-    for index, one in enumerate(persons):
-        _person(reading, f"{path}.DemographicCriteriaList[{index}]", one, outermost=not depth and kind == "ALL")
+    outermost = not depth and kind == "ALL"
+    people = [
+        _person(reading, f"{path}.DemographicCriteriaList[{index}]", one, outermost=outermost)
+        for index, one in enumerate(persons)
+    ]
     rules: list[Rule | None] = [
-        _linked(reading, f"{path}.CriteriaList[{index}]", one, sets) for index, one in enumerate(listed)
+        *people,
+        *(_linked(reading, f"{path}.CriteriaList[{index}]", one, sets) for index, one in enumerate(listed)),
     ]
     for index, one in enumerate(groups):
         inner = rule(reading, f"{path}.Groups[{index}]", one, sets, depth=depth + 1)
@@ -68,19 +71,18 @@ def _joined(reading: Reading, path: str, kind: str, block: Block, rules: tuple[R
     return Group(rules=rules) if kind == "ALL" else Group(rules=rules, at_least=1)
 
 
-def _person(reading: Reading, path: str, given: object, *, outermost: bool) -> None:
+def _person(reading: Reading, path: str, given: object, *, outermost: bool) -> Criterion | None:
+    """Read what is asked of a person: the sex as a rule, an age only where the whole definition asks for it."""
     block = reading.block(path, given)
-    if says(block.get("Gender")):
-        reading.refuse(f"{path}.Gender", "'Gender' is not supported", _SEX)
     reading.only(path, block, ("Age", "Gender"))
-    if not says(block.get("Age")):
-        return
-    if not outermost:
+    if says(block.get("Age")) and not outermost:
         reading.refuse(f"{path}.Age", "an age as one rule among others", "ask for it in a group of type ALL of its own")
-        return
-    found = years(reading, f"{path}.Age", block["Age"])
-    if found is not None:
-        reading.ages.append(found)
+    elif says(block.get("Age")):
+        found = years(reading, f"{path}.Age", block["Age"])
+        if found is not None:
+            reading.ages.append(found)
+    name = sexes_of(reading, f"{path}.Gender", block["Gender"]) if says(block.get("Gender")) else None
+    return None if name is None else Criterion(concepts=name)
 
 
 def _linked(reading: Reading, path: str, given: object, sets: Mapping[int, Named]) -> Criterion | None:
@@ -91,6 +93,8 @@ def _linked(reading: Reading, path: str, given: object, sets: Mapping[int, Named
     events = asked(reading, f"{path}.Criteria", block.get("Criteria"), sets)
     if events is not None and events.age is not None:
         reading.refuse(f"{path}.Criteria", "an age at the event of a rule", "ask for the age at the entry")
+    if events is not None and events.sexes is not None:
+        reading.refuse(f"{path}.Criteria", "a sex with the event of a rule", "ask for it in DemographicCriteriaList")
     window = _window(reading, f"{path}.StartWindow", block.get("StartWindow"))
     _end_window(reading, f"{path}.EndWindow", block.get("EndWindow"))
     low, high = _occurrence(reading, f"{path}.Occurrence", block.get("Occurrence"))

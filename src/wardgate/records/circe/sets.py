@@ -11,6 +11,7 @@ By = Literal["concept_id", "code"]
 
 _ITEM = ("concept", "isExcluded", "includeDescendants", "includeMapped")
 _MOST_CONCEPTS = 20_000
+_SEXES = ("sex-m", "sex-f", "sex-m-or-f", "sex-f-or-m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ def concept_sets(reading: Reading, given: object) -> dict[int, Named]:
             reading.refuse(f"{path}.id", f"a second concept set has the id {number}", "export the definition again")
             continue
         title = str(block.get("name") or f"set {number}")
-        taken = {DEATH, *(named.name for named in found.values())}
+        taken = {DEATH, *_SEXES, *(named.name for named in found.values())}
         name = slug(title, otherwise=f"set-{number}", taken=taken)
         where = f"{path}.expression.items"
         items = reading.items(where, reading.block(f"{path}.expression", block.get("expression")).get("items"))
@@ -54,7 +55,7 @@ def chosen(reading: Reading, found: Mapping[int, Named], *, by: By) -> dict[str,
         one = _set(reading, named, by)
         if one is not None:
             sets[named.name] = one
-    return sets
+    return sets | reading.sexes
 
 
 def _set(reading: Reading, named: Named, by: By) -> ConceptSet | None:
