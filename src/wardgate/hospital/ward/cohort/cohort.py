@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from wardgate.hospital.ward.cohort.findings import Quality
+from wardgate.hospital.ward.cohort.from_events.found import EntryStep, FeatureFound
 from wardgate.records.results import Requirement
 from wardgate.records.study import Study
 
@@ -28,6 +29,10 @@ class Cohort:
         flow: Steps from the source to the cohort.
         quality: One entry a feature, over the eligible persons.
         findings: Requirements in four states; their reasons hold no count below 11.
+        timing: Of a cohort from events, what happened when: `person`, `days` (Float64, after the index date) and
+            `state` (Int8: 0 none, 1 outcome, 2 competing, 3 censored); the rows of `table`, in its order.
+        entry_flow: Of a cohort from events, the flow in entries and persons.
+        found: Of a cohort from events, what was found of each feature.
     """
 
     table: pl.DataFrame
@@ -35,6 +40,9 @@ class Cohort:
     flow: tuple[Step, ...]
     quality: tuple[Quality, ...]
     findings: tuple[Requirement, ...]
+    timing: pl.DataFrame | None = None
+    entry_flow: tuple[EntryStep, ...] = ()
+    found: tuple[FeatureFound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

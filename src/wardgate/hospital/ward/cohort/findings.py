@@ -95,7 +95,7 @@ def judge(
     for feature, one in zip(study.features, quality, strict=True):
         state, reason = _feature(feature, one, hints.get(feature.name, ""))
         yield _say(f"feature {feature.name}", state, reason)
-    yield _cohort(counts)
+    yield cohort_size(counts)
     yield _label(counts, study)
 
 
@@ -167,7 +167,7 @@ def _feature(feature: Feature, one: Quality, hint: str) -> tuple[State, str]:
     return "pass", f"converted from {one.unit_found}" if one.converted else "as the study asks"
 
 
-def _cohort(counts: Counts) -> Requirement:
+def cohort_size(counts: Counts) -> Requirement:
     if not counts.persons:
         return _say("cohort", "fail", "the cohort is empty; see the cohort flow for the step that left nobody")
     if counts.persons < 3:

@@ -11,7 +11,8 @@ class UnitFound:
         unit: As recorded; None where there was none and `source.yaml` names none either.
         values: How many values in the windows of eligible entries.
         converted: Whether they were converted; None where no conversion is known, so that they count as missing.
-        quantiles: Of the values as recorded: 5, 25, 50, 75 and 95 %.
+        quantiles: Of all values of the source as recorded, in the windows or not: 5, 25, 50, 75 and 95 %, to three
+            significant digits.
     """
 
     unit: str | None
