@@ -8,7 +8,7 @@ from wardgate.measures.profile import Histogram, even_step
 from wardgate.papers.svg import picture, tag
 from wardgate.papers.words import measure
 
-_WIDTH, _HEIGHT = 420.0, 150.0
+_WIDTH, _HEIGHT = 420.0, 160.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 410.0, 12.0, 122.0
 
 
@@ -37,11 +37,11 @@ def number_bars(
     step = even_step(high - low, most=6)
     at = -(-low // step) * step
     while at <= high + step * 1e-9:
-        parts.append(tag("text", _short(at, step), x=_LEFT + (at - low) * scale, y=_BOTTOM + 14, class_="tick mid"))
+        parts.append(tag("text", _short(at, step), x=_LEFT + (at - low) * scale, y=_BOTTOM + 15, class_="tick mid"))
         at += step
     parts.append(tag("line", x1=_LEFT, x2=_RIGHT, y1=_BOTTOM, y2=_BOTTOM, class_="axis"))
     if unit:
-        parts.append(tag("text", unit, x=_RIGHT, y=_BOTTOM + 27, class_="tick end"))
+        parts.append(tag("text", unit, x=_RIGHT, y=_BOTTOM + 32, class_="tick end"))
     told = f"{sum(of.counts):,} values from {measure(low)} to {measure(high)} {unit}"
     told += f", {of.below:,} below, {of.above:,} above"
     return picture(name, *parts, title=title, description=told, width=_WIDTH, height=_HEIGHT, class_="bars-chart")

@@ -13,7 +13,7 @@ FIRST_LINE = "<!-- FOR THIS HOSPITAL'S EYES ONLY: true counts of real patients, 
 """The first line of the file, for whoever finds it and does not open it in a browser."""
 
 _OPEN = 3
-"""So many sets are shown unfolded."""
+"""So many sets with numbers are shown unfolded."""
 
 _UNIT_PICTURES = 2
 """So many units of one set have a picture: where there are two, they should be seen side by side."""
@@ -31,10 +31,10 @@ def profile_html(profile: Profile, *, on: str = "") -> str:
     middle = profile.observed_years[LEVELS.index(0.5)] if profile.observed_years else None
     written = page(
         "profile.html",
-        helpers={"whole": _whole, "percent": percent, "unit": _unit},
+        helpers={"whole": _whole, "percent": percent, "unit": _unit, "others": _others},
         p=profile,
         on=on,
-        opened=_OPEN,
+        opened=[one.name for one in profile.sets if one.numbers][:_OPEN],
         levels=[f"{100 * level:g} %" for level in LEVELS],
         sets_are="Concept sets" if profile.study else "Most frequent numbers",
         found=sum(one.events > 0 for one in profile.sets),
@@ -120,6 +120,11 @@ def _unit(of: UnitProfile) -> Markup:
     if of.unit is None:
         return Markup('<span class="nothing">no unit</span>')
     return Markup("<code>{}</code>").format(of.unit)
+
+
+def _others(of: SetProfile) -> int:
+    """How many units there are beside the most frequent; none is no unit."""
+    return sum(one.unit is not None for one in of.units[1:]) + of.other_units
 
 
 def _unit_words(of: UnitProfile) -> str:
