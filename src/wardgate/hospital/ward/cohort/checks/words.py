@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from wardgate.hospital.ward.source.events import Pick
 from wardgate.measures.intervals import clopper_pearson
 from wardgate.records.results import Requirement
 
@@ -45,3 +46,8 @@ def listed(names: Iterable[str], *, most: int = 5) -> str:
 def surely_above(part: int, whole: int, limit: float, *, error: float) -> bool:
     """Whether a share lies above a limit, with at most the given chance of saying so where it does not."""
     return whole > 0 and part > 0 and clopper_pearson(part, whole, level=1 - 2 * error)[0] > limit
+
+
+def titled(pick: Pick) -> str:
+    """Return how requirements call what a study asks for."""
+    return pick.name if pick.table is None else f"{pick.name} ({pick.table})"
