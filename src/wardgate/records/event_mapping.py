@@ -3,11 +3,12 @@
 One YAML file names the tables, says who a row is about and where its clock starts, and lists what each row tells.
 """
 
+import datetime
 import re
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from wardgate.records.concepts import TableName
 from wardgate.records.record import Name, Number, Record
@@ -20,8 +21,28 @@ SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 _SPAN = re.compile(r"^(?P<number>-?\d+(?:\.\d+)?) (?P<unit>ms|s|min|h|d)$")
 
-Vocabulary = str
+
+def _vocabulary(text: str) -> str:
+    if not text or "/" in text:
+        raise ValueError("expected a vocabulary's name, without a slash")
+    return text
+
+
+def _day(text: str) -> str:
+    try:
+        fits = datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("expected a day such as 2000-01-01")
+    return text
+
+
+Vocabulary = Annotated[str, AfterValidator(_vocabulary)]
 """A vocabulary's name; it may hold no slash, which parts it from the code."""
+
+Day = Annotated[str, AfterValidator(_day)]
+"""A date as text."""
 
 Columns = dict[str, tuple[str, ...]]
 """Column to texts: the row's cell must be one of them, in every column named."""
@@ -104,7 +125,7 @@ class Clock(Record):
 
     column: str | None = None
     format: str | None = None
-    date: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    date: Day | None = None
     year: str | None = None
     time_of_day: str | None = None
     less: Time | None = None
@@ -234,7 +255,7 @@ class Told(Record):
 
     code: str | None = None
     code_column: str | None = None
-    vocabulary: Vocabulary | None = Field(default=None, pattern=r"^[^/]+$")
+    vocabulary: Vocabulary | None = None
     split: str | None = Field(default=None, min_length=1)
     matches: str | None = None
     columns: dict[str, Wide] = Field(default_factory=dict)
@@ -243,7 +264,7 @@ class Told(Record):
     value: str | None = None
     text: str | None = None
     coded: str | None = None
-    coded_vocabulary: Vocabulary | None = Field(default=None, pattern=r"^[^/]+$")
+    coded_vocabulary: Vocabulary | None = None
     unit: str | None = None
     unit_column: str | None = None
     units: dict[str, str] = Field(default_factory=dict)
@@ -331,7 +352,7 @@ class EventMapping(Record):
     """
 
     schema_: Literal["wardgate/events/1"] = Field(alias="schema")
-    vocabulary: Vocabulary = Field(default="LOCAL", pattern=r"^[^/]+$")
+    vocabulary: Vocabulary = "LOCAL"
     missing: tuple[str, ...] = ()
     tables: dict[Name, Table] = Field(min_length=1)
 
