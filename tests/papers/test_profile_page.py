@@ -20,7 +20,7 @@ from wardgate.measures.profile import (
     quantiles,
 )
 from wardgate.papers.bars import calendar_bars, number_bars
-from wardgate.papers.profile_page import FIRST_LINE, profile_html
+from wardgate.papers.profile_page import FIRST_LINE, profile_page
 
 VALUES = digest((float(value), 2 + value % 3) for value in range(40, 140))
 
@@ -73,7 +73,7 @@ PROFILE = Profile(
 @pytest.fixture(scope="module")
 def text() -> str:
     """The page as text."""
-    return profile_html(PROFILE, on="2026-01-02")
+    return profile_page(PROFILE, on="2026-01-02")
 
 
 def test_the_first_line_and_every_head_say_whose_eyes_it_is_for(text: str) -> None:
@@ -112,7 +112,7 @@ def test_a_set_without_events_stands_out(text: str) -> None:
 
 
 def test_equal_profiles_give_equal_bytes(text: str) -> None:
-    assert profile_html(PROFILE, on="2026-01-02") == text
+    assert profile_page(PROFILE, on="2026-01-02") == text
 
 
 def test_ids_are_given_once(text: str) -> None:
@@ -125,7 +125,7 @@ def test_what_the_source_says_is_escaped() -> None:
     evil = "<script>alert(1)</script>\"'"
     units = (replace(SET.units[0], unit=evil),)
     one = replace(SET, name=evil, meaning=evil, units=units)
-    text = profile_html(
+    text = profile_page(
         replace(
             PROFILE,
             source=evil,
@@ -160,13 +160,13 @@ def test_an_empty_source_has_a_page() -> None:
         sets=(),
         remarks=(),
     )
-    text = profile_html(empty)
+    text = profile_page(empty)
     assert "No event has a time." in text and "No code has numbers." in text and "nobody is observed" in text
 
 
 def test_a_unit_that_the_study_does_not_expect_is_said() -> None:
     other = replace(SET, expected=(Expected(feature="crea", unit="mg/dL", low=0.1, high=20.0),))
-    text = profile_html(replace(PROFILE, sets=(other,)))
+    text = profile_page(replace(PROFILE, sets=(other,)))
     assert "The feature crea expects mg/dL, from 0.1 to 20" in text
     assert 'class="b-zone"' not in text
 

@@ -19,7 +19,7 @@ _UNIT_PICTURES = 2
 """So many units of one set have a picture: where there are two, they should be seen side by side."""
 
 
-def profile_html(profile: Profile, *, on: str = "") -> str:
+def profile_page(profile: Profile, *, on: str = "") -> str:
     """Return the profile as one self-contained HTML page. Equal arguments give equal bytes.
 
     Args:

@@ -38,13 +38,16 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def is_time(kind: pa.DataType) -> bool:
-    """Whether a column holds times to the microsecond, with or without a zone."""
-    return bool(pa.types.is_timestamp(kind) and kind.unit == "us")
-
-
 def _is_id(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_int64(kind))
+    """Whether a column holds whole numbers, also as warehouses export them."""
+    return bool(pa.types.is_signed_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0))
+
+
+_EXACTLY: Mapping[str, Kind] = {
+    "subject_id": pa.types.is_int64,
+    "time": lambda kind: bool(pa.types.is_timestamp(kind) and kind.unit == "us"),
+}
+"""What MEDS asks of columns that are read in near types as well: in others than these, that is said."""
 
 
 def _is_float(kind: pa.DataType) -> bool:
@@ -57,7 +60,7 @@ def _is_texts(kind: pa.DataType) -> bool:
 
 _NEEDED: Mapping[str, tuple[Kind, str]] = {
     "subject_id": (_is_id, "int64"),
-    "time": (is_time, "timestamp[us]"),
+    "time": (pa.types.is_timestamp, "timestamp[us]"),
     "code": (is_text, "string"),
 }
 _KNOWN: Mapping[str, tuple[Kind, str]] = {
@@ -66,11 +69,11 @@ _KNOWN: Mapping[str, tuple[Kind, str]] = {
 }
 _OURS: Mapping[str, tuple[Kind, str]] = {
     EXACT: (pa.types.is_float64, "double"),
-    "end": (is_time, "timestamp[us]"),
+    "end": (pa.types.is_timestamp, "timestamp[us]"),
     "source_code": (is_text, "string"),
     "value_code": (is_text, "string"),
     "unit": (is_text, "string"),
-    "visit": (pa.types.is_signed_integer, "int64"),
+    "visit": (_is_id, "int64"),
     "table": (is_text, "string"),
 }
 
@@ -144,6 +147,16 @@ def layout_of(root: Path) -> Layout:
     noticed += [
         Noticed(what=f"column '{name}' {words}, so it was not read", count=rows, of=rows, harm="odd")
         for name, words in strange.items()
+    ]
+    noticed += [
+        Noticed(
+            what=f"column '{name}' holds {columns[name]}, not the type of MEDS; it was read",
+            count=rows,
+            of=rows,
+            harm="odd",
+        )
+        for name, exactly in _EXACTLY.items()
+        if not exactly(columns[name])
     ]
     codes, code_columns = _codes(root)
     _splits(root)
@@ -224,7 +237,7 @@ def _used(schema: pa.Schema, place: str, strange: dict[str, str]) -> Iterator[tu
 
 
 def _wider(one: pa.DataType | None, other: pa.DataType) -> pa.DataType:
-    """Of two types of one column, the one that holds both."""
+    """Of two types of one column, the one to be told of."""
     return other if one is None or pa.types.is_float64(other) else one
 
 
@@ -272,7 +285,7 @@ def _codes(root: Path) -> tuple[Path, frozenset[str]]:
     kinds: Mapping[str, tuple[Kind, str]] = {
         "code": (is_text, "string"),
         "parent_codes": (_is_texts, "list<string>"),
-        "concept_id": (pa.types.is_signed_integer, "int64"),
+        "concept_id": (_is_id, "int64"),
     }
     _, schema = _footer(path, root)
     known = []
