@@ -101,7 +101,7 @@ def test_a_line_that_is_longer_than_memory_is_skipped_in_pieces(export, read, pe
     whole = Path.open
     long = b'{"x":"' + b"y" * 20_000_000 + b'"}\n'
     folder = export([person()], Condition=long + b"".join(conditions(diagnosis, 3)))
-    monkeypatch.setattr(Path, "open", lambda path, mode="r": Stream(whole(path, mode)))
+    monkeypatch.setattr(Path, "open", lambda path, mode, **more: Stream(whole(path, mode, **more)))
     events, noticed = read(folder)
     assert (height(events), noticed) == (3, {f"Condition: lines longer than {LONGEST_LINE:,} bytes": 1})
     assert min(asked) > 0 and max(asked) <= LONGEST_LINE + 1

@@ -7,6 +7,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import duckdb
 import numpy as np
@@ -45,6 +46,7 @@ Event = tuple[
 """One event, its columns in the order of EVERY; times in microseconds."""
 
 
+@lru_cache(maxsize=65_536)
 def number_of(resource_type: str, identity: str) -> int:
     """Return the 63-bit number of a resource: the first bits of BLAKE2b over its type and id.
 

@@ -27,7 +27,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """
     problem = ""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=_PIECE) as stream:
             for number, raw in _lines(stream):
                 if number == 1 and raw is not None:
                     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in raw[:4]:

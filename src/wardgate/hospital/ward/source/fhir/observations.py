@@ -7,6 +7,9 @@ _LEFT_OUT = ("entered-in-error", "cancelled", "registered")
 _MEASURED = ("laboratory", "vital-signs")
 _UCUM = ("http://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8")
 
+_KINDS = "Quantity CodeableConcept String Boolean Integer Range Ratio SampledData Time DateTime Period"
+_VALUES = frozenset(f"value{kind}" for kind in _KINDS.split())
+
 Value = tuple[float | None, str | None, str | None, str | None]
 """Number, text, code of the value, unit."""
 
@@ -74,7 +77,7 @@ def _panel(resource: Resource) -> bool:
 
 
 def _holds(part: Resource) -> bool:
-    return any(name.startswith("value") for name in part)
+    return not _VALUES.isdisjoint(part)
 
 
 def _value(part: Resource, code: str, recorded: str | None, context: Context) -> Value:

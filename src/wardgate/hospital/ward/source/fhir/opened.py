@@ -222,7 +222,7 @@ def _resources(path: Path, kind: str, context: Context) -> Iterator[tuple[Resour
 def _parsed(raw: bytes) -> Resource | str:
     """Return the object on a line, or what is wrong with it."""
     try:
-        found = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        found = _JSON.decode(raw.decode("utf-8"))
         if b"\\u" in raw:
             json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no character
     except UnicodeError:
@@ -234,6 +234,9 @@ def _parsed(raw: bytes) -> Resource | str:
 
 def _no_constant(name: str) -> float:
     raise ValueError(name)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _judge(kind: str, tally: Tally) -> None:
