@@ -40,6 +40,10 @@ _COLUMNS = {
     "procedure_datetime:t procedure_end_date:d procedure_end_datetime:t procedure_type_concept_id modifier_concept_id "
     "quantity provider_id visit_occurrence_id visit_detail_id procedure_source_value:s procedure_source_concept_id "
     "modifier_source_value:s",
+    "device_exposure": "device_exposure_id person_id device_concept_id device_exposure_start_date:d "
+    "device_exposure_start_datetime:t device_exposure_end_date:d device_exposure_end_datetime:t device_type_concept_id "
+    "unique_device_id:s production_id:s quantity provider_id visit_occurrence_id visit_detail_id "
+    "device_source_value:s device_source_concept_id unit_concept_id unit_source_value:s unit_source_concept_id",
     "measurement": "measurement_id person_id measurement_concept_id measurement_date:d measurement_datetime:t "
     "measurement_time:s measurement_type_concept_id operator_concept_id value_as_number:n value_as_concept_id "
     "unit_concept_id range_low:n range_high:n provider_id visit_occurrence_id visit_detail_id "

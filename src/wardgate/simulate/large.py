@@ -62,7 +62,7 @@ def write_large(
                 first_person=1 + number * size,
             )
             for name, table in tables.items():
-                if name not in shared and (number == 0 or name != "cdm_source"):
+                if name not in shared and (number == 0 or name not in _ONCE):
                     _write(table, cdm / name / f"part-{number:05}.parquet")
             mark.write_text(str(events(tables)), encoding="ascii")
         total += int(mark.read_text(encoding="ascii"))
@@ -83,6 +83,9 @@ def _write(table: pl.DataFrame, path: Path) -> None:
     table.select(filled).write_parquet(draft, compression="zstd", compression_level=1)
     draft.replace(path)
 
+
+_ONCE = ("cdm_source", "device_exposure")
+"""Tables that say the same for every chunk."""
 
 _KEPT = ("value_as_number", "unit_source_value", "value_as_concept_id", "invalid_reason", "standard_concept")
 """Columns that every file has, whatever a chunk holds."""

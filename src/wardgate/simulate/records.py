@@ -74,7 +74,8 @@ def records(
         first_person: Number of the first person, for hospitals drawn in chunks.
 
     Returns:
-        OMOP tables by name, with all columns of CDM 5.4. The same rng state gives the same tables.
+        OMOP tables by name, with all columns of CDM 5.4; no device is ever used. The same rng state gives
+        the same tables.
     """
     site = site or Site()
     return written(
@@ -136,6 +137,7 @@ def written(truth: Course, rng: np.random.Generator, *, site: Site, ends: date, 
         "condition_occurrence": _conditions(truth, rng, ids, stay_visit, clinic_visit, base),
         "drug_exposure": _drugs(truth, rng, ids, stay_visit, clinic_visit, base),
         "procedure_occurrence": _procedures(truth, rng, ids, stay_visit, base),
+        "device_exposure": frame("device_exposure", device_exposure_id=_NONE),
         "measurement": _measurements(truth, rng, ids, stay_visit, clinic_visit, base, site),
         "observation": _observations(truth, rng, ids, stay_visit, clinic_visit, base, site),
         "death": frame(
