@@ -10,8 +10,8 @@ from wardgate.papers.charts import Mark, Row, dot_plot
 from wardgate.papers.data_check_page import LOOKS, percent
 from wardgate.papers.page import page
 from wardgate.papers.svg import even_axis
-from wardgate.papers.words import listed
-from wardgate.records.data_check import DataCheck, UnitSeen
+from wardgate.papers.words import listed, number
+from wardgate.records.data_check import OTHER_UNITS, DataCheck, UnitSeen
 from wardgate.records.errors import Invalid
 from wardgate.records.named import Named
 
@@ -127,12 +127,16 @@ def _units(checks: Sequence[DataCheck]) -> Iterator[_Units]:
             name=name,
             unit=here[0][1].unit or "",
             found=tuple(
-                _Unit(
-                    unit=unit, state=state, sites="everywhere" if len(sites) == len(checks) else listed(tuple(sites), 8)
-                )
+                _Unit(unit=unit, state=state, sites=_where(sites, state, len(checks)))
                 for (unit, state), sites in sorted(seen.items(), key=lambda item: (-len(item[1]), item[0]))
             ),
         )
+
+
+def _where(sites: list[str], state: str, hospitals: int) -> str:
+    if len(sites) == hospitals and not any(site.endswith(")") for site in sites):
+        return "everywhere"
+    return number(len(sites), "hospital") if state == "as asked" and len(sites) > 8 else listed(tuple(sites), 8)
 
 
 def _state(unit: UnitSeen) -> str:
@@ -140,13 +144,17 @@ def _state(unit: UnitSeen) -> str:
 
 
 def _odd_units(checks: Sequence[DataCheck]) -> Iterator[str]:
+    seen: dict[tuple[str, str, str], list[str]] = {}
     for check in checks:
         for one in check.features:
             for unit in one.units:
                 if unit.converted is None:
-                    share = "" if unit.share is None else f", {percent(unit.share)} of the values"
-                    what = "values without a unit" if unit.unit is None else f"'{unit.unit}'"
-                    yield f"{check.site}: {one.feature} has {what}{share}; the study asks for '{one.unit}'"
+                    share = "" if unit.share is None else f" ({percent(unit.share)} of the values)"
+                    what = "no unit" if unit.unit is None else "other, rare units"
+                    what = f"'{unit.unit}'" if unit.unit not in (None, OTHER_UNITS) else what
+                    seen.setdefault((one.feature, what, one.unit or ""), []).append(f"{check.site}{share}")
+    for (feature, what, asked), sites in seen.items():
+        yield f"{feature} in {what} at {listed(tuple(sites), 8)}; the study asks for '{asked}'"
 
 
 def _prevalence(checks: Sequence[DataCheck], named: Sequence[Named]) -> Markup | None:

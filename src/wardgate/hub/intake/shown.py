@@ -13,6 +13,7 @@ from wardgate.hub.pooling.definitions import contradictions, judge
 from wardgate.papers.report import render
 from wardgate.policy.decision import decide
 from wardgate.records.canonical import number_of
+from wardgate.records.data_check import DataCheck
 from wardgate.records.errors import Broken
 from wardgate.records.results import Results, Site
 from wardgate.records.study import Study
@@ -138,6 +139,10 @@ def _check_site(site: Site, given: list[Answered], study: Study) -> None:
             ],
         ),
     }
+    if "data_check" in said:
+        check = DataCheck.from_plain(said["data_check"])
+        stated = (check.site, check.study_sha256, check.persons_band, check.satisfies)
+        checks["data_check"] = (stated, (site.id, study.fingerprint(), site.persons_band, said.get("agreed") is True))
     for name, (found, wanted) in checks.items():
         if found != wanted:
             raise Broken(f"{name}: found {_short(found)}, the site's signed records give {_short(wanted)}")

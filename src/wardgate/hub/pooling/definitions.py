@@ -35,7 +35,7 @@ class Concordance:
 
     Attributes:
         named: Whether the site stays out of exact sums, by the direction or by what `compare_sites` found.
-        warnings: What else stands out there, in words.
+        findings: What else stands out there.
     """
 
     site: str
@@ -44,7 +44,12 @@ class Concordance:
     high: float | None
     named: bool
     reason: str
-    warnings: tuple[str, ...] = ()
+    findings: tuple[Named, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What stands out and keeps nobody out, in words."""
+        return tuple(one.evidence for one in self.findings if not one.excludes)
 
 
 def compare_definitions(
@@ -133,16 +138,13 @@ def contradictions(
 
 
 def _with(one: Concordance, others: Sequence[Named]) -> Concordance:
-    against = [other.evidence for other in others if other.excludes]
-    warnings = tuple(other.evidence for other in others if not other.excludes)
-    if not against:
-        return replace(one, warnings=warnings)
-    told = [f"{_sentence(words)}." for words in against]
-    return replace(one, named=True, reason=" ".join([one.reason, *told] if one.named else told), warnings=warnings)
+    told = [f"{_sentence(other.evidence)}." for other in others if other.excludes]
+    found = replace(one, findings=tuple(others))
+    return replace(found, named=True, reason=" ".join([one.reason, *told] if one.named else told)) if told else found
 
 
 def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:] if words.startswith("outcome") else words
+    return words[:1].upper() + words[1:]
 
 
 def consensus(associations: Vector, weights: Vector) -> Vector:

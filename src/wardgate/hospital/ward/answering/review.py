@@ -6,6 +6,7 @@ from pathlib import Path
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.answering.bench import Bench
 from wardgate.hospital.ward.cohort.cohort import Cohort, satisfies
+from wardgate.hospital.ward.cohort.disclosed import data_check
 from wardgate.hospital.ward.cohort.load import load
 from wardgate.hospital.ward.cohort.part import part_of
 from wardgate.hospital.ward.cohort.shown import shown_flow, shown_quality
@@ -91,7 +92,7 @@ def _released(
 
 
 def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench | None) -> Statement:
-    """Return what the consortium may know of this site's data: flow, quality, requirements, keys.
+    """Return what the consortium may know of this site's data: flow, quality, requirements, its data check, keys.
 
     A count, or a difference between two shown counts, of 1 to 10 persons is never shown. Where the policy asks for
     noise in every figure, flow and quality stay inside: only the band of persons and the verdicts are said.
@@ -101,6 +102,8 @@ def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench 
     noise_only = study.gate.dp.required or study.gate.profile == "public-open"
     flow = [] if noise_only else [step.model_dump(mode="json") for step in shown_flow(cohort, minimum=minimum)]
     quality = [] if noise_only else [_plain(one) for one in shown_quality(cohort, minimum=minimum)]
+    source = "records of events" if cohort.found else "one table with a mapping"
+    seen = data_check(cohort, study, site=hospital.id, source=source)
     said: dict[str, object] = {
         "agreed": check.can,
         "reasons": list(check.reasons),
@@ -109,6 +112,7 @@ def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench 
         "requirements": [finding.model_dump(mode="json") for finding in cohort.findings],
         "flow": flow,
         "quality": quality,
+        "data_check": seen.plain(),
     }
     if bench is not None:
         said |= {
@@ -116,7 +120,7 @@ def described(cohort: Cohort, study: Study, *, hospital: Hospital, bench: Bench 
             "commitments": bench.door.commitments,
             "generator": (hospital.generator.name if hospital.generator else study.generator.name),
         }
-    return Statement(said=said, smallest_cell=minimum, figures=len(flow) + len(quality))
+    return Statement(said=said, smallest_cell=minimum, figures=len(flow) + len(quality) + len(seen.features))
 
 
 def _plain(one: FeatureQuality) -> dict[str, object]:
