@@ -4,9 +4,11 @@ from typing import Any
 
 import duckdb
 import ibis
+import psycopg
 import pytest
-
+from tests.conftest import PostgresServer
 from tests.source.tables.conftest import HEADER
+
 from wardgate.hospital.ward.source.code_maps import apply_code_maps
 from wardgate.hospital.ward.source.duckdb_engine import compiled
 from wardgate.hospital.ward.source.events import EVERY
@@ -73,6 +75,13 @@ def test_no_map_leaves_events_alone() -> None:
     assert mapped(CodeMap(), code="HOUSE/crea")["code"] == "HOUSE/crea"
 
 
-@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
-def test_the_same_expression_compiles_for_both_engines(dialect: str) -> None:
-    assert "LOINC/2160-0" in compiled(apply_code_maps(ibis.table(dict(EVERY), name="events"), MAP), dialect=dialect)
+def test_postgresql_gives_the_same_answer(postgres_server: PostgresServer) -> None:
+    kinds = {"int64": "bigint", "timestamp(6)": "timestamp", "string": "text", "float64": "double precision"}
+    columns = ", ".join(f'"{name}" {kinds[kind]}' for name, kind in EVERY.items())
+    place = f"host={postgres_server.socket} user={postgres_server.user} dbname={postgres_server.database}"
+    sql = compiled(apply_code_maps(ibis.table(dict(EVERY), name="events"), MAP), dialect="postgres")
+    with psycopg.connect(place) as connection:
+        connection.execute(f"CREATE TEMPORARY TABLE events ({columns})")
+        connection.execute("INSERT INTO events (subject_id, code, numeric_value) VALUES (1, 'HOUSE/crea', 2)")
+        found = dict(zip(EVERY, connection.execute(sql).fetchall()[0], strict=True))
+    assert found == mapped(MAP, code="HOUSE/crea", numeric_value=2.0)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ibis
+import ibis.expr.operations as ops
 
 from wardgate.hospital.ward.source.events import EVERY, Expression
 from wardgate.records.code_map import CodeMap, parse
@@ -44,14 +45,9 @@ def apply_code_maps(events: Expression, maps: CodeMap) -> Expression:
     Returns:
         The same rows, with the same columns.
     """
-    rows = [
-        {"own": own, "standard": line.standard, "given": line.unit or ""} for own, line in sorted(maps.applied.items())
-    ]
-    if not rows:
+    if not maps.applied:
         return events.select(*EVERY)
-    packed = ibis.literal(rows, type="array<struct<own: string, standard: string, given: string>>")
-    lines = packed.unnest().name("line").as_table()
-    lines = lines.select(own=lines.line.own, standard=lines.line.standard, given=lines.line.given)
+    lines = _lines(maps)
     by_source = lines.rename(own_1="own", standard_1="standard", given_1="given")
     by_code = lines.rename(own_2="own", standard_2="standard", given_2="given")
     by_value = lines.rename(own_3="own", standard_3="standard", given_3="given")
@@ -67,3 +63,15 @@ def apply_code_maps(events: Expression, maps: CodeMap) -> Expression:
         unit=ibis.ifelse(unitless, given, joined.unit),
         value_code=ibis.coalesce(joined.standard_3, joined.value_code),
     ).select(*EVERY)
+
+
+def _lines(maps: CodeMap) -> Expression:
+    """The lines that are applied, as a table. Several lists unnested beside each other keep their order in step."""
+    applied = sorted(maps.applied.items())
+    columns = {
+        "own": [own for own, _ in applied],
+        "standard": [line.standard for _, line in applied],
+        "given": [line.unit or "" for _, line in applied],
+    }
+    unnested = {name: ops.Unnest(ibis.literal(texts, type="array<string>")) for name, texts in columns.items()}
+    return ops.DummyTable(unnested).to_expr()
