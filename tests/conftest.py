@@ -1,6 +1,12 @@
 """What all tests share: the folder of real data, and examples that are the same in every run."""
 
 import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,3 +37,63 @@ def data_folder() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresServer:
+    """A PostgreSQL of the tests alone: reached through its socket, trusting everybody there.
+
+    Attributes:
+        socket: Folder of the socket.
+        user: Who may do everything.
+        database: One that is there from the start.
+    """
+
+    socket: Path
+    user: str = "postgres"
+    database: str = "postgres"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real server in a folder of its own, listening on a Unix socket and nowhere else.
+
+    Skips where PostgreSQL is missing, unless WARDGATE_REQUIRE_DATA=1: then that fails.
+    """
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name)
+    places = [str(path) for path in reversed(versions)]
+    initdb = shutil.which("initdb") or shutil.which("initdb", path=os.pathsep.join(places))
+    account = next((name for name in ("postgres", "nobody") if _is_user(name)), None) if os.geteuid() == 0 else ""
+    if initdb is None or account is None or (account and shutil.which("setpriv") is None):
+        reason = "no PostgreSQL: initdb is neither in PATH nor in /usr/lib/postgresql, or root has no user to lend it"
+        if os.environ.get("WARDGATE_REQUIRE_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    binaries = Path(initdb).resolve().parent
+    as_user = ["setpriv", f"--reuid={account}", f"--regid={pwd.getpwnam(account).pw_gid}", "--clear-groups"]
+    prefix = as_user if account else []
+    folder = Path(tempfile.mkdtemp(prefix="wardgate-pg-"))
+    try:
+        if account:
+            shutil.chown(folder, user=account)
+        folder.chmod(0o755)
+        quiet = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        data, options = folder / "data", f"-k {folder} -c listen_addresses='' -c fsync=off"
+        start = [*prefix, binaries / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8"]
+        subprocess.run([*start, "--locale=C"], **quiet)
+        control = [*prefix, binaries / "pg_ctl", "-D", data, "-w"]
+        subprocess.run([*control, "-l", folder / "log", "-o", options, "start"], **quiet)
+        try:
+            yield PostgresServer(socket=folder)
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import ibis
@@ -93,10 +94,16 @@ def statement(expression: Expression, *, dialect: str) -> str:
 
 def compiled(expression: Expression, *, dialect: str) -> str:
     """Compile stage by stage. Fused into one, every stage would be written out again for each use of it."""
+    return _compiled(expression.op(), dialect)
+
+
+@lru_cache(maxsize=256)
+def _compiled(operation: Any, dialect: str) -> str:
+    """Hospitals whose sources are alike share one compilation, which costs more than many a query."""
     fused = ibis.options.sql.fuse_selects
     ibis.options.sql.fuse_selects = False
     try:
-        return str(ibis.to_sql(expression, dialect=dialect))
+        return str(ibis.to_sql(operation.to_expr(), dialect=dialect, pretty=False))
     finally:
         ibis.options.sql.fuse_selects = fused
 

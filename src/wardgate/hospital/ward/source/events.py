@@ -51,6 +51,12 @@ PICKED: Mapping[str, str] = {
 An event that several picks ask for has a row for each, and none has two for one pick.
 """
 
+CODES: Mapping[str, str] = {"code": "string", "concept_id": "int64", "parent": "string"}
+"""Columns of the codes: one row for each code and ancestor; a code without any has one row, `parent` null.
+
+`parent` names the ancestor as `VOCABULARY/CODE`; `concept_id` is the code's own, null where nobody gave it one.
+"""
+
 PERSONS: Mapping[str, str] = {"subject_id": "int64", "birth": "timestamp(6)", "death": "timestamp(6)"}
 """One row a person; times are null where unknown, `death` also of the living."""
 
@@ -132,6 +138,9 @@ class EventSource(Protocol):
 
     def every(self) -> Expression:
         """Return all events, with the columns of EVERY."""
+
+    def code_table(self) -> Expression:
+        """Return the codes of all events with their ancestors, with the columns of CODES."""
 
     def codes(self, picks: Sequence[Pick]) -> Mapping[str, int]:
         """Return how many codes of the source each pick stands for, by the pick's name. None may be an upgrade's loss.

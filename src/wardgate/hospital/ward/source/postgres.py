@@ -110,7 +110,6 @@ def opened_postgres(settings: Postgres, *, timezone: str | None = None) -> Itera
         connection = psycopg.connect(
             host=settings.socket,
             hostaddr="",
-            service="",
             port=settings.port,
             dbname=settings.database,
             user=settings.user,
@@ -121,6 +120,8 @@ def opened_postgres(settings: Postgres, *, timezone: str | None = None) -> Itera
             options="",
             client_encoding="utf8",
         )
+        if connection.info.hostaddr or not connection.info.host.startswith("/"):
+            raise psycopg.OperationalError  # something in the environment led elsewhere
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         connection.execute("SET LOCAL search_path = pg_catalog")

@@ -9,7 +9,7 @@ import ibis
 from wardgate.hospital.ward.source.duckdb_engine import CATALOG, problem, quoted
 from wardgate.hospital.ward.source.events import Expression
 from wardgate.hospital.ward.source.omop.duckdb_tables import Relation
-from wardgate.hospital.ward.source.omop.tables import COLUMNS, NEEDED, NEWER, VOCABULARY
+from wardgate.hospital.ward.source.omop.tables import COLUMNS, NEEDED, NEWER, UNREAD, VOCABULARY
 from wardgate.hospital.ward.source.postgres import Listed
 from wardgate.records.errors import Invalid
 
@@ -105,7 +105,8 @@ def postgres_tables(listed: Sequence[Listed], name: str, *, timezone: str | None
         known = {column: own[column] for column in wanted if column in own}
         for column, (_, kind) in known.items():
             _check(f"{name}: {table}.{column}", kind, wanted[column], timezone)
-        base = ibis.table({actual: _TYPES[kind] for actual, kind in known.values()}, one.table, database=one.schema)
+        schema = {actual: _TYPES[kind] for actual, kind in known.values()} | UNREAD
+        base = ibis.table(schema, one.table, database=one.schema)
         tables[table] = base.select(
             **{
                 column: _cast(base[known[column][0]], known[column][1], kind) if column in known else ibis.null(kind)

@@ -37,6 +37,23 @@ from wardgate.records.concepts import Concept
 from wardgate.records.errors import Invalid, Unsupported
 
 _TIME = "timestamp(6)"
+OCCURRENCE = (
+    "subject_id",
+    "time",
+    "end",
+    "concept_id",
+    "source_concept_id",
+    "source_value",
+    "value",
+    "value_concept_id",
+    "unit_concept_id",
+    "unit",
+    "visit",
+    "text",
+    "table",
+)
+"""Columns of an event before its codes are written out."""
+
 _SEX = "sex"
 """What stands as the table of sex, which no study names."""
 
@@ -77,7 +94,8 @@ def picked(cdm: Cdm, picks: Sequence[Pick]) -> Expression:
         Unsupported: a pick asks for concepts in the table of deaths.
     """
     check(cdm, picks)
-    parts = [_typed(_with_unit(cdm, rows) if number else rows, PICKED) for number, rows in chosen(cdm, picks)]
+    found = chosen(cdm, picks)
+    parts = [] if found is None else [_typed(_with_unit(cdm, found), PICKED)]
     empty = {"end": _TIME, "value": "float64", "unit": "string", "visit": "int64"}
     dead = deaths(cdm).mutate(**{name: ibis.null(kind) for name, kind in empty.items()})
     parts += [
@@ -109,23 +127,23 @@ def check(cdm: Cdm, picks: Sequence[Pick]) -> None:
             )
 
 
-def chosen(cdm: Cdm, picks: Sequence[Pick]) -> list[tuple[bool, Expression]]:
-    """Return, by table, the occurrences that picks ask for, each with its `pick`; and whether they have numbers."""
+def chosen(cdm: Cdm, picks: Sequence[Pick]) -> Expression | None:
+    """Return the occurrences that picks ask for, each with its `pick`; None where nothing can be."""
     asked = {at: pick for at, pick in enumerate(picks) if pick.name != DEATH_SET}
     plain = {at: pick for at, pick in asked.items() if not _narrow(pick)}
+    narrow = {at: pick for at, pick in asked.items() if _narrow(pick)}
     wanted = _wanted(cdm, plain) if plain else None
     parts = []
     for one in (None, *cdm.clinical):
         here = [at for at, pick in plain.items() if _in_table(pick, one)]
         if wanted is not None and here:
             found = wanted if len(here) == len(plain) else wanted.filter(wanted.pick.isin(here))
-            rows = _sexes(cdm) if one is None else occurrences(cdm, one)
+            rows = sexes(cdm) if one is None else occurrences(cdm, one)
             found = found.rename(asked="concept_id")
-            parts.append((one is not None and one.number, rows.inner_join(found, rows.concept_id == found.asked)))
-        narrow = {at: pick for at, pick in asked.items() if _narrow(pick) and _in_table(pick, one)}
-        if narrow and one is not None:
-            parts.append((one.number, _by_combination(cdm, one, narrow)))
-    return parts
+            parts.append(rows.inner_join(found, rows.concept_id == found.asked).select("pick", *OCCURRENCE))
+    if narrow:
+        parts += _by_combination(cdm, narrow)
+    return joined(parts) if parts else None
 
 
 def persons(cdm: Cdm) -> Expression:
@@ -165,25 +183,28 @@ def periods(cdm: Cdm) -> Expression:
 
 def every(cdm: Cdm) -> Expression:
     """Return all events, with the columns of EVERY."""
-    parts = [written(cdm, occurrences(cdm, one)) for one in cdm.clinical]
-    return joined([*parts, *facts(cdm)])
+    events = joined([occurrences(cdm, one) for one in cdm.clinical] + [sexes(cdm)])
+    return joined([written(cdm, events), *facts(cdm)])
 
 
 def facts(cdm: Cdm) -> list[Expression]:
-    """Return what is known of persons beside their events, with the columns of EVERY."""
+    """Return birth, death and observed times of persons, with the columns of EVERY."""
     births = persons(cdm).select("subject_id", time="birth")
     parts = [
         _fact(births.filter(births.time.notnull()), BIRTH),
         _fact(deaths(cdm), DEATH, table="death"),
-        written(cdm, _sexes(cdm)),
     ]
     if "observation_period" in cdm.tables:
         parts.append(_fact(periods(cdm).rename(time="start"), OBSERVED))
     return parts
 
 
-def written(cdm: Cdm, rows: Expression) -> Expression:
-    """Return occurrences with the columns of EVERY: codes are written out by the vocabulary."""
+def written(cdm: Cdm, rows: Expression, *, said: Mapping[str, str] | None = None) -> Expression:
+    """Return occurrences with the columns of EVERY: codes are written out by the vocabulary.
+
+    Args:
+        said: For codes as recorded that the vocabulary does not know: the vocabulary of those that begin like these.
+    """
     keys = known(cdm.tables)
     keys = keys.group_by("concept_id").aggregate(key=keys.key.min())
     for column in ("concept_id", "source_concept_id", "value_concept_id"):
@@ -193,7 +214,10 @@ def written(cdm: Cdm, rows: Expression) -> Expression:
         spelled(rows[column].nullif(0), rows[f"{column}_key"])
         for column in ("concept_id", "source_concept_id", "value_concept_id")
     )
-    recorded = ibis.coalesce(source, "SOURCE/" + rows.source_value)
+    named = [(rows.source_value.startswith(start), of + "/" + rows.source_value) for start, of in (said or {}).items()]
+    guessed = ibis.cases(*named, else_=ibis.null("string")) if named else ibis.null("string")
+    guessed = ibis.ifelse(rows.source_concept_id_key.isnull(), guessed, ibis.null("string"))
+    recorded = ibis.coalesce(guessed, source, "SOURCE/" + rows.source_value)
     rows = rows.mutate(code=ibis.coalesce(standard, recorded, "SOURCE/"), source_code=recorded, value_code=value)
     table = ibis.ifelse(rows.table == _SEX, ibis.null("string"), rows.table)
     return _typed(_with_unit(cdm, rows).mutate(numeric_value="value", text_value="text", table=table), EVERY)
@@ -217,6 +241,7 @@ def occurrences(cdm: Cdm, one: Clinical) -> Expression:
         text=table[one.text].strip().nullif("") if one.text else ibis.null("string"),
         table=ibis.literal(one.name),
     )
+    rows = rows.select(*OCCURRENCE)
     return rows.filter(rows.time.notnull() & rows.subject_id.isin(cdm.tables["person"].person_id))
 
 
@@ -234,7 +259,7 @@ def _of_person(cdm: Cdm, table: Expression) -> Expression:
     return table.person_id.isin(cdm.tables["person"].person_id)
 
 
-def _sexes(cdm: Cdm) -> Expression:
+def sexes(cdm: Cdm) -> Expression:
     """The sex of persons, as occurrences without a time."""
     person = cdm.tables["person"]
     rows = person.filter(person.person_id.notnull() & (person.gender_concept_id > 0))
@@ -245,7 +270,8 @@ def _sexes(cdm: Cdm) -> Expression:
         **dict.fromkeys(("source_value", "unit", "text"), "string"),
         "value": "float64",
     }
-    return rows.mutate(**{name: ibis.null(kind) for name, kind in empty.items()}, table=ibis.literal(_SEX))
+    rows = rows.mutate(**{name: ibis.null(kind) for name, kind in empty.items()}, table=ibis.literal(_SEX))
+    return rows.select(*OCCURRENCE)
 
 
 def _birth(person: Expression) -> Expression:
@@ -284,45 +310,93 @@ def _wanted(cdm: Cdm, plain: Mapping[int, Pick]) -> Expression:
     return found.select(pick="group", concept_id="concept_id")
 
 
-def _by_combination(cdm: Cdm, one: Clinical, picks: Mapping[int, Pick]) -> Expression:
-    """Events for which the code as recorded, or the coded value, decides too.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Covering:
+    """Entries of a concept set that are alike in all but the code, and the concept ids that they stand for."""
 
-    The distinct combinations of what decides are judged, few as they are, and joined back.
-    """
-    rows = occurrences(cdm, one)
-    concepts = [concept for pick in picks.values() for concept in pick.concepts]
-    keys = {"k_concept": rows.concept_id.fill_null(0)}
-    if any(concept.source for concept in concepts):
-        source = rows.source_concept_id.fill_null(0)
-        keys["k_source"] = source
-        keys["k_text"] = ibis.ifelse(source == 0, rows.source_value.fill_null(""), "")
-    if any(concept.value is not None for concept in concepts):
-        keys["k_value"] = rows.value_concept_id.fill_null(0)
-    rows = rows.mutate(**keys)
-    occurring = rows.select(*keys).distinct()
-    parts = [
-        occurring.filter(_covered(cdm, occurring, pick)).mutate(pick=ibis.literal(at, "int16"))
-        for at, pick in picks.items()
-    ]
-    found = joined(parts).rename({f"{name}_": name for name in keys})
-    return rows.inner_join(found, [rows[name] == found[f"{name}_"] for name in keys])
+    exclude: bool
+    source: bool
+    concepts: tuple[Concept, ...]
+    ids: Expression
+    values: Expression | None
+
+    def met(self, table: Expression) -> Expression:
+        """Whether one of the entries covers a combination."""
+        met = table.k_source.isin(self.ids) if self.source else table.k_concept.isin(self.ids)
+        if self.source:
+            met = met | _said(table.k_text, self.concepts)
+        return met if self.values is None else met & table.k_value.isin(self.values)
 
 
-def _covered(cdm: Cdm, table: Expression, pick: Pick) -> Expression:
-    """Whether a combination belongs to a pick: an entry covers it, and none takes it out."""
+def _entries(cdm: Cdm, pick: Pick) -> tuple[_Covering, ...]:
     groups: dict[tuple[bool, bool, str | None], list[Concept]] = {}
     for concept in pick.concepts:
         groups.setdefault((concept.exclude, concept.source, concept.value), []).append(concept)
-    inside, outside = ibis.literal(False), ibis.literal(False)
-    for (exclude, source, value), concepts in groups.items():
-        ids = resolved(cdm.tables, [Asked(group=0, concept=one) for one in concepts], recorded=source).concept_id
-        met = table.k_source.isin(ids) if source else table.k_concept.isin(ids)
-        if source:
-            met = met | ((table.k_source == 0) & _said(table.k_text, concepts))
-        if value is not None:
-            met = met & table.k_value.isin(valued(cdm.tables, value).concept_id)
-        inside, outside = (inside, outside | met) if exclude else (inside | met, outside)
-    return inside & ~outside
+    return tuple(
+        _Covering(
+            exclude=exclude,
+            source=source,
+            concepts=tuple(concepts),
+            ids=resolved(cdm.tables, [Asked(group=0, concept=one) for one in concepts], recorded=source).concept_id,
+            values=None if value is None else valued(cdm.tables, value).concept_id,
+        )
+        for (exclude, source, value), concepts in groups.items()
+    )
+
+
+def asked_once(cdm: Cdm, picks: Sequence[Pick]) -> list[Expression]:
+    """Return, by table, the events other than visits that any pick asks for, each once."""
+    asked = {at: pick for at, pick in enumerate(picks) if pick.name != DEATH_SET and pick.table != "visit"}
+    return _by_combination(cdm, asked, once=True)
+
+
+def visits(cdm: Cdm) -> list[Expression]:
+    """Return all visits."""
+    return [occurrences(cdm, one) for one in cdm.clinical if one.name == "visit"]
+
+
+def _by_combination(cdm: Cdm, picks: Mapping[int, Pick], *, once: bool = False) -> list[Expression]:
+    """Events, by table, for which the code as recorded, or the coded value, decides too.
+
+    The distinct combinations of what decides are judged, few as they are, and joined back. Where the vocabulary does
+    not know what was recorded, its text is compared with the codes.
+
+    Args:
+        once: Without `pick` and without visits: each event once, whatever asks for it.
+    """
+    tables = [one for one in cdm.clinical if any(_in_table(pick, one) for pick in picks.values())]
+    rows = [_keyed(cdm, occurrences(cdm, one)) for one in tables if not (once and one.name == "visit")]
+    if not rows:
+        return []
+    keys = ["table", *(name for name in rows[0].columns if name.startswith("k_"))]
+    occurring = joined([one.select(*keys).distinct() for one in rows]).distinct()
+    parts = []
+    for at, pick in picks.items():
+        inside, outside = ibis.literal(False), ibis.literal(False)
+        for entry in _entries(cdm, pick):
+            met = entry.met(occurring)
+            inside, outside = (inside, outside | met) if entry.exclude else (inside | met, outside)
+        here = ibis.literal(True) if pick.table is None else occurring.table == pick.table
+        parts.append(occurring.filter(here & inside & ~outside).mutate(pick=ibis.literal(at, "int16")))
+    found = joined(parts)
+    found = found.select(*keys).distinct() if once else found
+    found = found.rename({f"of_{name}": name for name in keys})
+    columns = OCCURRENCE if once else ("pick", *OCCURRENCE)
+    return [one.inner_join(found, [one[name] == found[f"of_{name}"] for name in keys]).select(*columns) for one in rows]
+
+
+def _keyed(cdm: Cdm, rows: Expression) -> Expression:
+    """Occurrences with what may decide about them."""
+    here = known(cdm.tables).select(known_id="concept_id").distinct()
+    rows = rows.left_join(here, rows.source_concept_id == here.known_id)
+    source = rows.source_concept_id.fill_null(0)
+    unmapped = (source == 0) | rows.known_id.isnull()
+    return rows.mutate(
+        k_concept=rows.concept_id.fill_null(0),
+        k_source=source,
+        k_text=ibis.ifelse(unmapped, rows.source_value.fill_null(""), ""),
+        k_value=rows.value_concept_id.fill_null(0),
+    )
 
 
 def _said(text: Expression, concepts: Sequence[Concept]) -> Expression:

@@ -23,9 +23,9 @@ def code_counts(cdm: Cdm, engine: Engine, picks: Sequence[Pick]) -> Mapping[str,
         for at, number in _numbers(engine, _of_vocabulary(cdm, asked)):
             counts[at] = number
     unknown = [at for at, number in enumerate(counts) if not number]
-    parts = [rows for _, rows in chosen(cdm, [picks[at] for at in unknown])]
-    if parts:
-        events = joined([_written(rows) for rows in parts])
+    rows = chosen(cdm, [picks[at] for at in unknown])
+    if rows is not None:
+        events = _written(rows)
         for at, number in _numbers(engine, events.group_by("pick").aggregate(n=events.code.nunique())):
             counts[unknown[at]] = number
     found: dict[str, int] = {}

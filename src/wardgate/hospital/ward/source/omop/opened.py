@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from zoneinfo import available_timezones
 
 import duckdb
@@ -15,6 +16,7 @@ from wardgate.hospital.ward.source.omop import expressions
 from wardgate.hospital.ward.source.omop.counted import counted
 from wardgate.hospital.ward.source.omop.database import duckdb_relations, postgres_tables
 from wardgate.hospital.ward.source.omop.duckdb_tables import Relation, typed, unreadable
+from wardgate.hospital.ward.source.omop.export import code_rows
 from wardgate.hospital.ward.source.omop.expressions import Cdm
 from wardgate.hospital.ward.source.omop.files import found, relation
 from wardgate.hospital.ward.source.omop.known_codes import code_counts
@@ -59,6 +61,10 @@ class Omop:
     def every(self) -> Expression:
         """Return all events, with the columns of EVERY."""
         return expressions.every(self.cdm)
+
+    def code_table(self) -> Expression:
+        """Return the codes of all events and their ancestors, with the columns of `events.CODES`."""
+        return code_rows(self.cdm)
 
     def codes(self, picks: Sequence[Pick]) -> Mapping[str, int]:
         """Return how many codes each pick stands for: of the vocabulary, else of the events themselves."""
@@ -207,7 +213,8 @@ def _told(
         )
     for name in (*(one.table for one in CLINICAL), "death", "observation_period"):
         if name not in there:
-            yield Noticed(what=f"{name}: the table is absent; nothing of it is found", count=1, of=1)
+            harm: Literal["lost", "odd"] = "odd" if name == "visit_detail" else "lost"  # few hospitals keep it
+            yield Noticed(what=f"{name}: the table is absent; nothing of it is found", count=1, of=1, harm=harm)
     for name, loss in (
         ("concept", "codes of a vocabulary are not found, concept ids are"),
         ("concept_ancestor", "what lies below a concept is not found"),

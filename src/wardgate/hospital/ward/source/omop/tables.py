@@ -151,6 +151,10 @@ VOCABULARY = ("concept", "concept_ancestor")
 """Tables of the vocabulary; they may lie in a schema of their own."""
 
 
+UNREAD = {"wardgate:unread": "string"}
+"""Stands for the columns that a table has and nobody reads, so that no compiler ever writes `SELECT *`."""
+
+
 def unbound_tables(database: str | None = None, *, upper: bool = False) -> Mapping[str, Expression]:
     """Return all tables of the CDM as Ibis tables of no database yet, for SQL that a hospital runs itself.
 
@@ -159,12 +163,10 @@ def unbound_tables(database: str | None = None, *, upper: bool = False) -> Mappi
         upper: Names are in capitals in the database, as Snowflake makes them; here they are not.
     """
     catalog, _, schema = (database or "").rpartition(".")
-    place = (catalog, schema) if catalog else schema or None
     found = {}
     for name, columns in COLUMNS.items():
-        if upper:
-            table = ibis.table({column.upper(): kind for column, kind in columns.items()}, name.upper(), database=place)
-            found[name] = table.select(**{column: table[column.upper()] for column in columns})
-        else:
-            found[name] = ibis.table(dict(columns), name, database=place)
+        own = {column: column.upper() if upper else column for column in columns}
+        declared = {own[column]: kind for column, kind in columns.items()} | UNREAD
+        table = ibis.table(declared, name.upper() if upper else name, catalog=catalog or None, database=schema or None)
+        found[name] = table.select(**{column: table[own[column]] for column in columns})
     return found

@@ -52,19 +52,26 @@ def resolved(tables: Mapping[str, Expression], asked: Sequence[Asked], *, record
     keys = [one for one in asked if one.concept.concept_id is None]
     parts = []
     if keys:
-        named = _rows({"group": o.group, "code": code(o.concept), "below": o.concept.descendants} for o in keys)
-        vocabularies = sorted({str(o.concept.vocabulary) for o in keys})
-        near = concepts.filter(concepts.vocabulary.isin(vocabularies))
-        parts.append(near.inner_join(named, near.key == named.code).select("group", "concept_id", "below"))
-    ids = [(one.group, concept_id, one.concept.descendants) for one in asked for concept_id in _ids(one.concept)]
+        rows = ({"group": o.group, "of": o.concept.vocabulary, "head": o.concept.code} | _below(o) for o in keys)
+        named = _rows(rows)
+        met = concepts.vocabulary == named.of
+        if recorded:
+            below = named.below & concepts.concept_code.startswith(named["head"])
+            near = concepts.inner_join(named, [met, (concepts.concept_code == named["head"]) | below])
+        else:
+            near = concepts.inner_join(named, [met, concepts.concept_code == named["head"]])
+        parts.append(near.select("group", "concept_id", "below"))
+    ids = [(one, concept_id) for one in asked for concept_id in _ids(one.concept)]
     if ids:
-        rows = ({"group": group, "concept_id": concept_id, "below": below} for group, concept_id, below in ids)
-        parts.append(_rows(rows).select("group", "concept_id", "below"))
+        parts.append(_rows({"group": o.group, "concept_id": concept_id} | _below(o) for o, concept_id in ids))
     own = joined(parts)
-    parts = [own.select("group", "concept_id")]
+    found = [own.select("group", "concept_id")]
     if any(one.concept.descendants for one in asked):
-        parts.append(_prefixed(concepts, own) if recorded else _lower(tables, own))
-    return joined(parts).distinct()
+        if not recorded:
+            found.append(_lower(tables, own))
+        elif any(one.concept.descendants and one.concept.concept_id is not None for one in asked):
+            found.append(_prefixed(concepts, own))
+    return joined(found).distinct()
 
 
 def code(concept: Concept) -> str:
@@ -114,6 +121,10 @@ def _ids(concept: Concept) -> list[int]:
     return [concept_id for concept_id, text in ALWAYS.items() if text == code(concept)]
 
 
+def _below(one: Asked) -> dict[str, object]:
+    return {"below": one.concept.descendants}
+
+
 def _lower(tables: Mapping[str, Expression], own: Expression) -> Expression:
     """What lies below by `concept_ancestor`."""
     if "concept_ancestor" not in tables:
@@ -134,7 +145,7 @@ def _prefixed(concepts: Expression, own: Expression) -> Expression:
 
 def _rows(rows: Iterable[Mapping[str, object]]) -> Expression:
     """Return literal rows."""
-    kinds = {"group": "int16", "concept_id": "int64", "code": "string", "below": "boolean"}
+    kinds = {"group": "int16", "concept_id": "int64", "of": "string", "head": "string", "below": "boolean"}
     parts = []
     for row in rows:
         one = ibis.literal(1).name("one").as_table()
