@@ -291,10 +291,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     study = the_study()
-    everywhere = range(len(SITES))
-    wanted: list[tuple[int, int, int | None]] = [(seed, at, None) for seed in range(given.seeds) for at in everywhere]
-    wanted += [(seed, seed % len(SITES), case) for seed in range(given.seeds) for case in range(len(CASES))]
-    wanted += [(seed, at, None) for seed in range(given.clean) for at in everywhere]
+    wanted: list[tuple[int, int, int | None]] = []
+    for seed in range(max(given.seeds, given.clean)):
+        wanted += [(seed, place, None) for place in range(len(SITES))]
+        if seed < given.seeds:
+            wanted += [(seed, seed % len(SITES), case) for case in range(len(CASES))]
     with tempfile.TemporaryDirectory() as temporary:
         place = given.data or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)

@@ -3,15 +3,19 @@
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
+from wardgate.hospital.ward.cohort.from_events.build import build as build_cohort
+from wardgate.hospital.ward.source.opening import opened
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import parse as parse_source
 from wardgate.records.study_file import parse as parse_study
 from wardgate.simulate.course import Site
 from wardgate.simulate.large import write_large
-from wardgate.simulate.record_hospitals import HOSPITALS, build
+from wardgate.simulate.record_hospitals import HOSPITALS, Form, build, write_hospital
+from wardgate.simulate.records import records
 
 
 def test_five_hospitals_are_written_in_three_forms(tmp_path: Path) -> None:
@@ -57,3 +61,20 @@ def test_large_records_are_written_chunk_by_chunk_and_taken_up_again(tmp_path: P
     assert people["person_id"].to_list() == list(range(1, 151))
     with pytest.raises(Invalid, match="multiple"):
         write_large(tmp_path, persons=120, seed=3, chunk=50)
+
+
+@pytest.mark.slow
+def test_a_hospital_gives_the_same_cohort_however_it_keeps_its_records(root: Path, tmp_path: Path) -> None:
+    text = (root / "examples" / "omop" / "study.yaml").read_text(encoding="utf-8")
+    study = parse_study(text, name="study.yaml")
+    tables = records(250, np.random.default_rng(8))
+    forms: tuple[Form, ...] = ("parquet", "csv", "duckdb")
+    cohorts = []
+    for form in forms:
+        write_hospital(tmp_path / form, tables, site=Site(), form=form)
+        with opened(tmp_path / form, threads=1) as source:
+            cohorts.append(build_cohort(source, study).table)
+    assert cohorts[0].height > 50
+    assert cohorts[0].equals(cohorts[1])
+    assert cohorts[0].equals(cohorts[2])
+    assert cohorts[0]["label"].to_list().count(1) > 0
