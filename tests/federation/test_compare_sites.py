@@ -1,10 +1,15 @@
 """Planted differences between sites are named with their cause; clean sites are not, and no few persons show."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 from made_sites import FEATURES, consortium, table, told
 
 from wardgate.computations.definitions.compare import compare_sites

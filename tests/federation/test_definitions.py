@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wardgate.hub.pooling.definitions import compare_definitions, consensus, judge
+from wardgate.hub.pooling.definitions import compare_definitions, consensus, contradictions, judge
 
 Make = Callable[..., Any]
 
@@ -37,6 +37,40 @@ def test_the_inverted_site_is_named_also_where_it_is_the_largest(
     assert [site for site, one in found.items() if one.named] == ["h3"]
     assert found["h3"].high < 0.5
     assert "backwards" in found["h3"].reason
+
+
+def test_a_unit_swapped_at_one_site_is_named_over_the_wards_and_again_by_whoever_receives(
+    make_consortium: Make,
+) -> None:
+    made = make_consortium({f"h{place}": 600 for place in range(4)}, enrolled=False)
+    file = made.wards["h2"].folder / "patients.csv"
+    head, *rows = [line.split(",") for line in file.read_text().splitlines()]
+    file.write_text(
+        "\n".join(",".join(row) for row in [head, *([*r[:2], f"{float(r[2]) / 10:.2f}", *r[3:]] for r in rows)])
+    )
+    made.review()
+    made.introduce()
+    found = {
+        one.site: one
+        for one in made.drive(
+            compare_definitions(sites=made.sites, columns=4, features=made.study.features), made.desk()
+        )
+    }
+    assert [site for site, one in found.items() if one.named] == ["h2"]
+    assert "probably in mg/dL" in found["h2"].reason
+    assert all(not one.warnings for one in found.values())
+    made.number += 100
+    said = {site: made.say(site, computation="associations", split="train").statement for site in made.sites}
+    again = contradictions(said, made.study.features, step=0.01)
+    assert [(one.site, one.subject, one.kind, one.unit) for one in again] == [("h2", "marker", "unit", "mg/dL")]
+
+
+def test_what_earlier_versions_answered_names_nobody(make_consortium: Make) -> None:
+    said = {
+        site: {"n_band": "500-999", "figures": {"0": "0", "1": text}}
+        for site, text in zip("abc", ("0.1", "0.2", "0.3"), strict=True)
+    }
+    assert contradictions(said, (), step=0.01) == ()
 
 
 def test_a_site_with_more_than_half_of_the_weight_turns_the_direction(make_consortium: Make) -> None:
