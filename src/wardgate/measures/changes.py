@@ -14,6 +14,7 @@ from wardgate.records.errors import Invalid
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Numbers = Ints | Floats
 
 SHORTEST = 3
 """Shortest stretch that is judged, in time steps."""
@@ -62,15 +63,16 @@ def fallen(
     """Find the stretch in which the share of those with an event is surely below `ratio` times the share elsewhere.
 
     All stretches of at least `step` steps are compared with the rest by the exact test of two Poisson rates, with
-    counts divided by their overdispersion, and Bonferroni over all stretches. So the chance of any finding where no
+    counts divided by their overdispersion, and Bonferroni over all stretches: half of the error for the few at either
+    end of time, where upgrades show, and half for the many in the middle. So the chance of any finding where no
     stretch is below that ratio is at most `error`, where counts are no more spread than neighbours show.
 
     Args:
         events: How many had an event in each step, shape (t,).
         of: How many could have had one, shape (t,).
         ratio: Largest ratio that counts as fallen.
-        season: Steps in a year, where the year's course counts: what is shorter than a year must also be below the same
-            steps of other years, where there are such.
+        season: Steps in a year, where the year's course counts: a stretch must also be below the rest where each step
+            of the year is compared with its like in other years, as far as there are such.
 
     Raises:
         Invalid: shapes differ, or more events than could be.
@@ -88,8 +90,10 @@ def fallen(
     inside, among = had[stop] - had[start], could[stop] - could[start]
     outside, others = had[-1] - inside, could[-1] - among
     chance = _less(inside, among, outside, others, ratio=ratio, spread=spread)
-    limit = error / len(start)
-    for place in np.argsort(chance, kind="stable")[:200]:
+    ends = (start == 0) | (stop == steps)
+    limits = error / (2 * np.where(ends, ends.sum(), max(1, int((~ends).sum()))))
+    for place in np.argsort(chance / limits, kind="stable")[:200]:
+        limit = float(limits[place])
         if not chance[place] <= limit:
             return None
         begin, end = int(start[place]), int(stop[place])
@@ -100,7 +104,7 @@ def fallen(
     return None
 
 
-def _less(inside: Ints, among: Ints, outside: Ints, others: Ints, *, ratio: float, spread: float) -> Floats:
+def _less(inside: Numbers, among: Numbers, outside: Numbers, others: Numbers, *, ratio: float, spread: float) -> Floats:
     """One-sided p-values of: the rate inside is at least `ratio` times the rate outside."""
     usable = (among > 0) & (others > 0)
     odds = np.where(usable, ratio * among / np.where(usable, ratio * among + others, 1), 0.0)
@@ -111,18 +115,28 @@ def _less(inside: Ints, among: Ints, outside: Ints, others: Ints, *, ratio: floa
 def _below_its_season(
     events: Ints, of: Ints, start: int, stop: int, season: int, ratio: float, spread: float, limit: float
 ) -> bool:
-    if stop - start >= season:
-        return True
+    """Whether a stretch stays below the rest where only the same steps of the year are compared, each with its like."""
     steps = np.arange(len(of))
     inside = (steps >= start) & (steps < stop)
-    alike = ~inside & np.isin(steps % season, steps[inside] % season)
-    if not of[alike].sum():
+    year = steps % season
+
+    def by_step(values: Ints, chosen: NDArray[np.bool_]) -> Floats:
+        return np.bincount(year[chosen], weights=values[chosen], minlength=season).astype(np.float64)
+
+    there, among = by_step(events, inside), by_step(of, inside)
+    others, outside = by_step(of, ~inside), by_step(events, ~inside)
+    both = (among > 0) & (others > 0)
+    if not both.any():
         return True
+    expected = float((among[both] * outside[both] / others[both]).sum())
+    if not expected:
+        return False
+    like = among[both].sum() * outside[both].sum() / expected
     chance = _less(
-        np.array([events[inside].sum()]),
-        np.array([of[inside].sum()]),
-        np.array([events[alike].sum()]),
-        np.array([of[alike].sum()]),
+        np.array([there[both].sum()]),
+        np.array([among[both].sum()]),
+        np.array([outside[both].sum()]),
+        np.array([like]),
         ratio=ratio,
         spread=spread,
     )

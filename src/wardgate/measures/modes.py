@@ -101,7 +101,7 @@ def echo(bins: Ints, counts: Ints, convert: Callable[[float], float]) -> Echo | 
         return None
     beyond = (at - (top + image) / 2) * math.copysign(1.0, image - top) > 0
     middle = median(at[beyond], counts[beyond])
-    if abs(middle - image) > width / 2:
+    if abs(middle - image) > min(width / 2, NEAREST):
         return None
     return Echo(
         share=float(counts[beyond].sum() / counts.sum()), p_value=float(binom.sf(inside - 1, inside + valley, 0.5))

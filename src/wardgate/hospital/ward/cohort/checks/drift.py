@@ -14,9 +14,10 @@ from wardgate.hospital.ward.cohort.checks.mixups import ENOUGH, gaps, others
 from wardgate.hospital.ward.cohort.checks.numbers import QUARTER, Measured
 from wardgate.hospital.ward.cohort.checks.sample import PARTS, Sample, month, month_named
 from wardgate.hospital.ward.cohort.checks.words import say, titled
-from wardgate.hospital.ward.source.events import Expression, Pick
+from wardgate.hospital.ward.source.events import EventSource, Expression, Pick
 from wardgate.measures.changes import Moved, Stretch, fallen, moved
 from wardgate.measures.modes import NEAREST, median
+from wardgate.records.concepts import Concept
 from wardgate.records.results import Requirement
 
 GONE, LESS = 0.2, 0.6
@@ -31,6 +32,9 @@ FEWEST_PERSONS = 200
 
 MOST_STEPS = 150
 """Longer times are cut into longer steps: months, quarters, years."""
+
+_ANY = -1
+"""Stands for whatever happened."""
 
 Ints = NDArray[np.int64]
 
@@ -60,14 +64,18 @@ class Calendar:
         return month_named(self.first + step * self.months)
 
 
-def calendar(sample: Sample, picks: Sequence[Pick]) -> Calendar | None:
-    """Count persons by month in one pass over the events; None where nothing has a time."""
-    parts = [(place, number) for place, pick in enumerate(picks) for number in _parts(pick)]
-    asked = [*picks, *(_part(picks[place], number) for place, number in parts)]
-    months = _months(sample, asked)
+def calendar(source: EventSource, picks: Sequence[Pick], *, parts: int) -> Calendar | None:
+    """Count persons by month in one pass over the events; None where nothing has a time.
+
+    Args:
+        parts: Of 1,024 parts of the persons, how many are looked at.
+    """
+    concepts = [(place, number) for place, pick in enumerate(picks) for number in _parts(pick)]
+    asked = [*picks, *(_part(picks[place], number) for place, number in concepts)]
+    sample = Sample.of(source, asked).only(parts)
+    months = _months(sample)
     counts = sample.run(months.group_by(["pick", "month"]).aggregate(n=months.count()))
-    by_person = months.select("subject_id", "month").distinct()
-    active = sample.run(by_person.group_by("month").aggregate(n=by_person.count()))
+    active = counts.filter(pl.col("pick") == _ANY)
     if not active.height:
         return None
     first, last = _span(active)
@@ -86,29 +94,40 @@ def calendar(sample: Sample, picks: Sequence[Pick]) -> Calendar | None:
         months=length,
         active=series(active),
         had={place: by[place] for place in range(len(picks))},
-        part={key: by[len(picks) + at] for at, key in enumerate(parts)},
-        weight=PARTS / sample.parts,
+        part={key: by[len(picks) + at] for at, key in enumerate(concepts)},
+        weight=PARTS / parts,
     )
 
 
-def _months(sample: Sample, asked: Sequence[Pick]) -> Expression:
-    """Distinct persons by pick and month; visits stand under a number that no pick has."""
-    events, visits = sample.events(asked), sample.visits()
+def _months(sample: Sample) -> Expression:
+    """Distinct persons by pick and month; whoever had any event or visit stands under `_ANY` too."""
+    events, visits = sample.events(), sample.visits()
     rows = events.select(pick=events.pick.cast("int64"), subject_id=events.subject_id, month=month(events.time))
-    stays = visits.select(pick=ibis.literal(-1, type="int64"), subject_id=visits.subject_id, month=month(visits.start))
-    return rows.union(stays, distinct=True)
+    rows = rows.distinct()
+    seen = ibis.union(
+        rows.select("subject_id", "month"), visits.select("subject_id", month=month(visits.start)), distinct=True
+    )
+    anybody = seen.select(pick=ibis.literal(_ANY, type="int64"), subject_id=seen.subject_id, month=seen.month)
+    return ibis.union(rows, anybody, distinct=False)
 
 
 def _parts(pick: Pick) -> range:
     """Places of the concepts of a set that has several."""
-    kept = [one for one in pick.concepts if not one.exclude]
-    return range(len(kept)) if len(kept) > 1 else range(0)
+    many = len(_kept(pick))
+    return range(many) if many > 1 else range(0)
+
+
+def _kept(pick: Pick) -> list[Concept]:
+    return [one for one in pick.concepts if not one.exclude]
+
+
+def _code(concept: Concept) -> str:
+    return str(concept.concept_id) if concept.code is None else f"{concept.vocabulary}/{concept.code}"
 
 
 def _part(pick: Pick, number: int) -> Pick:
-    kept = [one for one in pick.concepts if not one.exclude]
     out = tuple(one for one in pick.concepts if one.exclude)
-    return Pick(name=pick.name, concepts=(kept[number], *out), table=pick.table)
+    return Pick(name=pick.name, concepts=(_kept(pick)[number], *out), table=pick.table)
 
 
 def _span(active: pl.DataFrame) -> tuple[int, int]:
@@ -131,7 +150,7 @@ def judge_calendar(found: Calendar | None, picks: Sequence[Pick]) -> Iterator[Re
     wrong = set()
     for place, pick in enumerate(picks):
         name = f"calendar of {titled(pick)}"
-        reason = _set(found, place, len(picks)) or _codes(found, place)
+        reason = _set(found, place, len(picks)) or _codes(found, place, pick)
         if reason is not None:
             wrong.add(name)
             yield say(name, reason[0], reason[1])  # type: ignore[arg-type]
@@ -167,7 +186,7 @@ def _when(found: Calendar, stretch: Stretch) -> str:
     return f"from {found.named(stretch.start)} to before {found.named(stretch.stop)}"
 
 
-def _codes(found: Calendar, place: int) -> tuple[str, str] | None:
+def _codes(found: Calendar, place: int, pick: Pick) -> tuple[str, str] | None:
     """A code of the set that goes, while the set stays."""
     parts = [number for at, number in found.part if at == place]
     tests = max(1, len(found.part))
@@ -176,8 +195,8 @@ def _codes(found: Calendar, place: int) -> tuple[str, str] | None:
         stretch = fallen(had, found.had[place], ratio=GONE, error=SHARES["codes"] / tests)
         if stretch is not None and had.sum() >= 0.1 * found.had[place].sum():
             return "pass with exceptions", (
-                f"concept {number + 1} of the set is hardly recorded {_when(found, stretch)}, and others stand for it; "
-                "check that they mean the same"
+                f"{_code(_kept(pick)[number])} is hardly recorded {_when(found, stretch)}, and other codes of the set "
+                "stand for it; check that they mean the same"
             )
     return None
 

@@ -1,14 +1,12 @@
 """Persons who are there twice under two numbers, and events that are there twice."""
 
-from collections.abc import Sequence
-
 import ibis
 
 from wardgate.hospital.ward.cohort.checks.errors import SHARES
 from wardgate.hospital.ward.cohort.checks.sample import DAY_SECONDS, Sample, seconds
 from wardgate.hospital.ward.cohort.checks.words import say, surely_above
 from wardgate.hospital.ward.cohort.findings import FEW, share
-from wardgate.hospital.ward.source.events import EventSource, Expression, Pick
+from wardgate.hospital.ward.source.events import Expression
 from wardgate.records.results import Requirement
 
 LEAST_EVENTS = 3
@@ -27,12 +25,11 @@ MOST_PERSONS = 2_000_000
 """Of more persons, those of some birthdays are compared: doubles share one."""
 
 
-def judge_persons(source: EventSource, picks: Sequence[Pick]) -> Requirement:
+def judge_persons(sample: Sample) -> Requirement:
     """Judge how many persons are there again: with the same birth and the same events at the same seconds."""
-    sample = Sample(source=source)
     persons = sample.persons()
     many = int(sample.run(persons.aggregate(n=persons.count()))["n"][0])
-    found = sample.run(_again(sample, picks, days=1 + many // MOST_PERSONS)).row(0, named=True)
+    found = sample.run(_again(sample, days=1 + many // MOST_PERSONS)).row(0, named=True)
     persons, again = int(found["persons"] or 0), int(found["again"] or 0)
     name = "persons twice"
     if not persons:
@@ -48,9 +45,9 @@ def judge_persons(source: EventSource, picks: Sequence[Pick]) -> Requirement:
     return say(name, "pass", "no two persons share birth and events" if not again else "hardly anybody is there twice")
 
 
-def _again(sample: Sample, picks: Sequence[Pick], *, days: int) -> Expression:
+def _again(sample: Sample, *, days: int) -> Expression:
     """Persons with events, and those who have the signature of a person counted before; of every so many birthdays."""
-    events, persons = sample.events(picks), sample.persons()
+    events, persons = sample.events(), sample.persons()
     if days > 1:
         persons = persons.filter((seconds(persons.birth) / DAY_SECONDS).floor().cast("int64") % days == 0)
         events = events.semi_join(persons, "subject_id")
@@ -78,9 +75,9 @@ def _again(sample: Sample, picks: Sequence[Pick], *, days: int) -> Expression:
     return alike.aggregate(persons=alike.of.sum(), again=(alike.of - 1).sum())
 
 
-def judge_events(sample: Sample, picks: Sequence[Pick]) -> Requirement:
+def judge_events(sample: Sample) -> Requirement:
     """Judge how many numbers are exact repeats: same person, concept set, second, value and unit."""
-    events = sample.events(picks)
+    events = sample.events()
     numbers = events.filter(events.value.notnull())
     by = numbers.group_by(["subject_id", "pick", "time", "value", "unit"]).aggregate(of=numbers.count())
     found = sample.run(by.aggregate(numbers=by.of.sum(), again=(by.of - 1).sum())).row(0, named=True)

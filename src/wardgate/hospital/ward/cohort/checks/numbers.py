@@ -85,9 +85,9 @@ def judged_by(study: Study) -> dict[Pick, Feature]:
     return found
 
 
-def counted(sample: Sample, picks: Sequence[Pick]) -> pl.DataFrame:
+def counted(sample: Sample) -> pl.DataFrame:
     """Count all events in one pass: by pick, unit, three months, sign and bin. `bin` is null without a number."""
-    return sample.run(_cells(sample.events(picks)))
+    return sample.run(_cells(sample.events()))
 
 
 def _cells(events: Expression) -> Expression:

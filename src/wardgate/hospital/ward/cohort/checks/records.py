@@ -11,7 +11,7 @@ from wardgate.hospital.ward.cohort.checks.duplicates import judge_events, judge_
 from wardgate.hospital.ward.cohort.checks.mixups import judge_units, judge_values
 from wardgate.hospital.ward.cohort.checks.numbers import counted, measured
 from wardgate.hospital.ward.cohort.checks.sample import Sample, fitting
-from wardgate.hospital.ward.cohort.checks.times import judge_clock, judge_order
+from wardgate.hospital.ward.cohort.checks.times import judge_times
 from wardgate.hospital.ward.cohort.checks.words import listed, say
 from wardgate.hospital.ward.cohort.findings import share
 from wardgate.hospital.ward.source.events import EventSource, Noticed, Pick
@@ -43,19 +43,17 @@ def check_records(source: EventSource, study: Study, picks: Sequence[Pick]) -> t
     Raises:
         Invalid: the source cannot be read to its end.
     """
-    everybody = Sample(source=source)
-    cells = counted(everybody, picks)
+    everybody = Sample.of(source, picks)
+    cells = counted(everybody)
     total = int(cells["n"].sum()) if cells.height else 0
-    some = Sample(source=source, parts=fitting(total, most=MOST_EVENTS))
-    few = Sample(source=source, parts=fitting(total, most=MOST_ROWS))
+    parts = fitting(total, most=MOST_EVENTS)
     numbers = measured(study, picks, cells)
-    months = calendar(some, picks)
+    months = calendar(source, picks, parts=parts)
     return (
         _source(source.noticed()),
-        *judge_order(some, picks),
-        judge_clock(some, picks),
-        judge_persons(source, picks),
-        judge_events(few, picks),
+        *judge_times(everybody.only(parts)),
+        judge_persons(everybody),
+        judge_events(everybody.only(fitting(total, most=MOST_ROWS))),
         *judge_units(numbers),
         *judge_values(numbers),
         *judge_calendar(months, picks),
@@ -65,6 +63,8 @@ def check_records(source: EventSource, study: Study, picks: Sequence[Pick]) -> t
 
 def _source(noticed: Sequence[Noticed]) -> Requirement:
     """Judge what was lost or doubtful in the reading."""
+    whole = [one for one in noticed if one.of <= 1 and one.count]
+    noticed = [one for one in noticed if one.of > 1]
     lost = [one for one in noticed if one.harm == "lost" and one.count]
     odd = [one for one in noticed if one.harm == "odd" and one.count > ODD * max(one.of, 1)]
     worst = [one for one in lost if one.count > LOST * max(one.of, 1)]
@@ -74,7 +74,7 @@ def _source(noticed: Sequence[Noticed]) -> Requirement:
         return say("source", "pass with exceptions", f"{listed(_noticed(lost))}; the rest was read")
     if odd:
         return say("source", "pass with exceptions", listed(_noticed(odd)))
-    return say("source", "pass", "everything was read")
+    return say("source", "pass", f"everything was read{''.join(f'; {one.what}' for one in whole[:5])}")
 
 
 def _noticed(some: Sequence[Noticed]) -> Iterator[str]:

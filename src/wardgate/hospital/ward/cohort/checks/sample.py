@@ -1,7 +1,7 @@
 """What checks ask of a source: sums made by its engine, over everybody or over a share of the persons."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import polars as pl
@@ -15,19 +15,31 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A source, and which persons of it are looked at.
+    """What a study asks of a source, and which persons of it are looked at.
 
     Attributes:
+        picks: What is asked.
+        asked: The events of the picks, as the source gives them.
         parts: Of 1,024 parts into which a fixed rule divides the persons by their numbers, so many.
     """
 
     source: EventSource
+    picks: tuple[Pick, ...]
+    asked: Expression
     parts: int = PARTS
 
-    def events(self, picks: Sequence[Pick]) -> Expression:
-        """Return the events of these picks that have a time."""
-        events = self.source.picked(picks)
-        return self._some(events.filter(events.time.notnull()))
+    @classmethod
+    def of(cls, source: EventSource, picks: Sequence[Pick]) -> "Sample":
+        """Return a look at everybody."""
+        return cls(source=source, picks=tuple(picks), asked=source.picked(picks))
+
+    def only(self, parts: int) -> "Sample":
+        """Return a look at fewer persons."""
+        return replace(self, parts=parts)
+
+    def events(self) -> Expression:
+        """Return the events of the picks that have a time."""
+        return self._some(self.asked.filter(self.asked.time.notnull()))
 
     def persons(self) -> Expression:
         """Return the persons."""

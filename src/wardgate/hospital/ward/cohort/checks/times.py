@@ -1,6 +1,6 @@
 """The order of times: births, deaths, visits and events; and clocks that are hours off."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import ibis
 import numpy as np
@@ -43,23 +43,25 @@ ORDERS = (
 """Name, of what, share that is tolerated, share from which it fails, and what to do. Choices of engineering."""
 
 
-def judge_order(sample: Sample, picks: Sequence[Pick]) -> Iterator[Requirement]:
-    """Judge whether events, visits, births and deaths come in an order that lives have."""
-    found = sample.run(_events_order(sample, picks)).row(0, named=True)
-    visits = sample.run(_visits_order(sample)).row(0, named=True)
-    deaths = sample.run(_deaths(sample)).row(0, named=True)
-    counts = {
-        "before birth": (_sum(found, visits, "early"), _sum(found, visits, "born")),
-        "after death": (int(found["late"] or 0), int(found["dead"] or 0)),
-        "ends before starts": (_sum(found, visits, "reversed"), _sum(found, visits, "ended")),
-        "deaths before visits": (int(deaths["before"] or 0), int(deaths["dead"] or 0)),
-    }
+def judge_times(sample: Sample) -> Iterator[Requirement]:
+    """Judge whether events, visits, births and deaths come in an order that lives have, and whether clocks agree."""
+    events, visits = sample.run(_events(sample)), sample.run(_visits(sample))
     for name, what, tolerated, wrong, words in ORDERS:
-        yield say(f"time order: {name}", *_ordered(*counts[name], what, tolerated, wrong, words))
+        part, whole = _COUNTED[name]
+        sums = [int(rows[column].sum()) for column in (part, whole) for rows in (events, visits) if column in rows]
+        half = len(sums) // 2
+        counts = sum(sums[:half]), sum(sums[half:])
+        yield say(f"time order: {name}", *_ordered(*counts, what, tolerated, wrong, words))
+    yield _clock(events, sample.picks)
 
 
-def _sum(one: Mapping[str, int | None], other: Mapping[str, int | None], part: str) -> int:
-    return int(one[part] or 0) + int(other[part] or 0)
+_COUNTED = {
+    "before birth": ("early", "born"),
+    "after death": ("late", "dead"),
+    "ends before starts": ("reversed", "ended"),
+    "deaths before visits": ("before", "gone"),
+}
+"""Columns that count what is out of order, and among how many."""
 
 
 def _ordered(part: int, whole: int, what: str, tolerated: float, wrong: float, words: str) -> tuple[State, str]:
@@ -72,50 +74,67 @@ def _ordered(part: int, whole: int, what: str, tolerated: float, wrong: float, w
     return "pass", "as lives have it" if not part else f"fewer {what} are out of order than any hospital has"
 
 
-def _events_order(sample: Sample, picks: Sequence[Pick]) -> Expression:
-    """Of all events that are not deaths: with a birth, before it; of the dead, long after; with an end, reversed."""
-    alive = [pick for pick in picks if pick.name != DEATH]
-    events, persons = sample.events(alive), sample.persons().rename(person="subject_id")
-    joined = events.inner_join(persons, events.subject_id == persons.person)
-    early = (joined.time < joined.birth - ibis.interval(days=1)) & (joined.time.year() < joined.birth.year())
-    return joined.aggregate(
-        born=joined.birth.notnull().sum(),
-        early=early.sum(),
-        dead=joined.death.notnull().sum(),
-        late=(joined.time > joined.death + ibis.interval(days=LATER_DAYS)).sum(),
-        ended=joined.end.notnull().sum(),
-        reversed=(joined.end < joined.time - ibis.interval(days=1)).sum(),
+def _events(sample: Sample) -> Expression:
+    """By pick and gaps: events, and which of them are out of order.
+
+    The gaps are half hours since the start of the event's visit and until its end, cut at 14 hours; null where the
+    event names no visit, or has a date alone. Deaths are no events here.
+    """
+    living = [place for place, pick in enumerate(sample.picks) if pick.name != DEATH]
+    events = sample.events()
+    events = events.filter(events.pick.isin(living))
+    persons = sample.persons().rename(person="subject_id")
+    visits = sample.visits().rename(owner="subject_id", named="visit")
+    visits = visits.filter(visits.end >= visits.start)
+    joined = events.left_join(persons, events.subject_id == persons.person)
+    joined = joined.left_join(visits, (joined.visit == visits.named) & (joined.subject_id == visits.owner)).select(
+        pick=joined.pick.cast("int64"),
+        since=ibis.ifelse(dated(joined.time), None, _halves(seconds(joined.time) - seconds(visits.start))),
+        until=ibis.ifelse(dated(joined.time), None, _halves(seconds(visits.end) - seconds(joined.time))),
+        **_order(joined, joined.time, joined.end),
+        late=joined.time > joined.death + ibis.interval(days=LATER_DAYS),
+        dead=joined.death.notnull(),
+    )
+    return joined.group_by(["pick", "since", "until"]).aggregate(
+        n=joined.count(), **{name: joined[name].sum().fill_null(0) for name in (*_ORDERED, "late", "dead")}
     )
 
 
-def _visits_order(sample: Sample) -> Expression:
+def _visits(sample: Sample) -> Expression:
+    """Visits that are out of order, and of the dead with a visit those whose last starts over a day after death."""
     visits, persons = sample.visits(), sample.persons().rename(person="subject_id")
     joined = visits.inner_join(persons, visits.subject_id == persons.person)
-    early = (joined.start < joined.birth - ibis.interval(days=1)) & (joined.start.year() < joined.birth.year())
-    return joined.aggregate(
-        born=joined.birth.notnull().sum(),
-        early=early.sum(),
-        ended=joined.end.notnull().sum(),
-        reversed=(joined.end < joined.start - ibis.interval(days=1)).sum(),
+    rows = joined.select("person", "death", "start", **_order(joined, joined.start, joined.end))
+    by = rows.group_by("person").aggregate(
+        last=rows.start.max(), death=rows.death.min(), **{name: rows[name].sum().fill_null(0) for name in _ORDERED}
+    )
+    return by.aggregate(
+        **{name: by[name].sum().fill_null(0) for name in _ORDERED},
+        gone=by.death.notnull().sum().fill_null(0),
+        before=(by["last"] > by.death + ibis.interval(days=1)).sum().fill_null(0),
     )
 
 
-def _deaths(sample: Sample) -> Expression:
-    """Of the dead with a visit: those whose last visit starts more than a day after their death."""
-    visits, persons = sample.visits(), sample.persons()
-    last = visits.group_by("subject_id").aggregate(last=visits.start.max()).rename(person="subject_id")
-    dead = persons.filter(persons.death.notnull())
-    joined = dead.inner_join(last, dead.subject_id == last.person)
-    return joined.aggregate(dead=joined.count(), before=(joined.last > joined.death + ibis.interval(days=1)).sum())
+_ORDERED = ("early", "born", "reversed", "ended")
 
 
-def judge_clock(sample: Sample, picks: Sequence[Pick]) -> Requirement:
+def _order(rows: Expression, start: Expression, end: Expression) -> dict[str, Expression]:
+    day = ibis.interval(days=1)
+    return {
+        "early": (start < rows.birth - day) & (start.year() < rows.birth.year()),
+        "born": rows.birth.notnull(),
+        "reversed": end < start - day,
+        "ended": end.notnull(),
+    }
+
+
+def _clock(rows: pl.DataFrame, picks: Sequence[Pick]) -> Requirement:
     """Judge whether events lie inside the visits that they name, and if not, whether another clock would explain it.
 
     Dates without a time are left out. A clock that is off by less than visits have room for shows in the events near
     their ends alone, so that many are needed.
     """
-    rows = sample.run(_gaps(sample, picks))
+    rows = rows.filter(pl.col("since").is_not_null() & pl.col("until").is_not_null())
     found: dict[float, list[str]] = {}
     stray, judged = [], 0
     for place, pick in enumerate(picks):
@@ -150,7 +169,8 @@ def judge_clock(sample: Sample, picks: Sequence[Pick]) -> Requirement:
 
 
 def _late(hours: float) -> str:
-    return f"{abs(hours):g} hours {'late' if hours > 0 else 'early'}"
+    size = abs(hours)
+    return f"{size:g} hour{'' if size == 1 else 's'} {'late' if hours > 0 else 'early'}"
 
 
 def _inside(rows: pl.DataFrame) -> NDArray[np.int64]:
@@ -158,18 +178,6 @@ def _inside(rows: pl.DataFrame) -> NDArray[np.int64]:
     since, until, n = (rows[name].to_numpy().astype(np.int64) for name in ("since", "until", "n"))
     steps = range(-REACH, REACH + 1)
     return np.array([int(n[(since + step >= 0) & (until - step >= 0)].sum()) for step in steps], dtype=np.int64)
-
-
-def _gaps(sample: Sample, picks: Sequence[Pick]) -> Expression:
-    """By pick: half hours since the visit's start and until its end, cut at 14 hours, of timed events."""
-    events, visits = sample.events(picks), sample.visits()
-    visits = visits.filter(visits.end >= visits.start).rename(person="subject_id", named="visit")
-    timed = events.filter(events.visit.notnull() & ~dated(events.time))
-    met = (timed.visit == visits.named) & (timed.subject_id == visits.person)
-    joined = timed.inner_join(visits, met)
-    at, start, end = seconds(joined.time), seconds(joined.start), seconds(joined.end)
-    gaps = joined.select("pick", since=_halves(at - start), until=_halves(end - at))
-    return gaps.group_by(["pick", "since", "until"]).aggregate(n=gaps.count())
 
 
 def _halves(gap: Expression) -> Expression:
