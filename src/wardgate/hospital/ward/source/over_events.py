@@ -1,14 +1,15 @@
 """A source that is a table of events and a table of codes: what MEDS, FHIR and a hospital's own tables become.
 
-A concept set is first resolved to a short list of codes, then joined to the events, which are read once for it. Where
-what an event was recorded as, or its coded value, decides too, the list is one of distinct combinations of codes.
+A concept set is first resolved to a short list of codes, then joined to the events, which stream through it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import duckdb
 import ibis
 
+from wardgate.hospital.ward.source.duckdb_engine import compiled, quoted
 from wardgate.hospital.ward.source.events import (
     BIRTH,
     DEATH,
@@ -41,7 +42,6 @@ _WANTED = {
     "out": "boolean",
     "value": "string",
 }
-_KEY = ("code", "source_code", "value_code", "table")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,8 @@ class OverEvents:
     """An `EventSource` over two tables of a DuckDB.
 
     Attributes:
-        events: All events, with the columns of EVERY.
+        events: All events, with the columns of EVERY: a table or view by its name (see `as_view`), since DuckDB holds
+            in memory whatever else a question reads twice.
         code_rows: The known codes and their ancestors, with the columns of CODES.
         found: Gives what was found amiss so far.
         unchanged: Raises Invalid where the source changed since it was opened.
@@ -69,7 +70,7 @@ class OverEvents:
             read(chosen)
             for read, chosen in (
                 (self._by_code, {at: one for at, one in enumerate(picks) if not _narrow(one)}),
-                (self._by_combination, {at: one for at, one in enumerate(picks) if _narrow(one)}),
+                (self._by_both, {at: one for at, one in enumerate(picks) if _narrow(one)}),
             )
             if chosen
         ]
@@ -102,7 +103,7 @@ class OverEvents:
 
     def every(self) -> Expression:
         """Return all events, with the columns of EVERY."""
-        return self.events.select(*EVERY)
+        return self.events if tuple(self.events.columns) == tuple(EVERY) else self.events.select(*EVERY)
 
     def code_table(self) -> Expression:
         """Return the known codes and their ancestors, with the columns of CODES."""
@@ -151,20 +152,30 @@ class OverEvents:
         met = (self.events.code == chosen.asked) & (chosen.only.isnull() | (self.events.table == chosen.only))
         return _picked(self.events.inner_join(chosen, met))
 
-    def _by_combination(self, picks: Mapping[int, Pick]) -> Expression:
-        """Events for which the recorded code or the coded value decides too."""
+    def _by_both(self, picks: Mapping[int, Pick]) -> Expression:
+        """Events for which the recorded code or the coded value decides too.
+
+        Every step is a join with a short list, so that the events stream through. What a standard code has brought in
+        is not brought in again for its recorded code.
+        """
         named = self._named(picks)
-        standard, recorded = self._standard(named), self._recorded(named)
-        keys = ibis.union(
-            self.events.semi_join(standard, "code").select(*_KEY),
-            self.events.semi_join(recorded, self.events.source_code == recorded.code).select(*_KEY),
-            distinct=True,
-        )
-        hits = ibis.union(_hits(keys, standard, "code"), _hits(keys, recorded, "source_code"), distinct=False)
-        judged = hits.group_by(["pick", *_KEY]).aggregate(out=hits.out.any())
-        chosen = judged.filter(~judged.out).select("pick", *_KEY).rename({f"{key}_": key for key in _KEY})
-        met = [self.events[key].identical_to(chosen[f"{key}_"]) for key in _KEY]
-        return _picked(self.events.inner_join(chosen, met))
+        lists = {"code": self._standard(named), "source_code": self._recorded(named)}
+        ins = {column: wanted.filter(~wanted.out) for column, wanted in lists.items()}
+        outs = {column: wanted.filter(wanted.out) for column, wanted in lists.items()}
+        parts = [self._brought(column, ins[column]) for column in lists]
+        parts[1] = _without(parts[1], "code", ins["code"])
+        for column in lists:
+            parts = [_without(part, column, outs[column]) for part in parts]
+        return _picked(ibis.union(*parts, distinct=False))
+
+    def _brought(self, column: str, wanted: Expression) -> Expression:
+        """Events that a list brings in, each once for a pick: where a code is there without a value, its values go."""
+        whole, valued = _parted(wanted)
+        chosen = ibis.union(whole, valued.anti_join(whole, ["pick", "code"]), distinct=False)
+        chosen = chosen.rename(asked="code", said="value")
+        met = (self.events[column] == chosen.asked) & (chosen.said.isnull() | (self.events.value_code == chosen.said))
+        met = met & (chosen.only.isnull() | (self.events.table == chosen.only))
+        return self.events.inner_join(chosen, met).select("pick", *EVERY)
 
     def _named(self, picks: Mapping[int, Pick]) -> Expression:
         """What the picks name, one row an entry, each with its code; a concept id by the table of codes."""
@@ -198,6 +209,12 @@ class OverEvents:
         parents = own.filter(own.below)
         longer = parents.inner_join(known, known.recorded.startswith(parents.code)).drop("code").rename(code="recorded")
         return ibis.union(own.drop("source", "below"), longer.select(*_order(own)), distinct=True)
+
+
+def as_view(connection: duckdb.DuckDBPyConnection, expression: Expression, name: str) -> Expression:
+    """Return an expression as a view of a DuckDB, so that every question streams it anew."""
+    connection.execute(f"CREATE VIEW {quoted(name)} AS {compiled(expression, dialect='duckdb')}")
+    return ibis.table(expression.schema(), name=name)
 
 
 def _rows(at: int, pick: Pick) -> list[dict[str, object]]:
@@ -235,15 +252,21 @@ def _joined(wanted: Expression, known: Expression) -> Expression:
     return wanted.inner_join(known, "code").select("pick", "code", "out", "value")
 
 
-def _hits(keys: Expression, wanted: Expression, column: str) -> Expression:
-    """Combinations of codes that an entry covers, and whether it takes them out."""
-    asked = wanted.rename(asked="code")
-    met = (
-        (keys[column] == asked.asked)
-        & (asked.value.isnull() | (keys.value_code == asked.value))
-        & (asked.only.isnull() | (keys.table == asked.only))
+def _parted(wanted: Expression) -> tuple[Expression, Expression]:
+    """The entries of a list without a value and those with one, none twice."""
+    columns = ["pick", "only", "code", "value"]
+    return (
+        wanted.filter(wanted.value.isnull()).select(*columns).distinct(),
+        wanted.filter(wanted.value.notnull()).select(*columns).distinct(),
     )
-    return keys.inner_join(asked, met).select("pick", *_KEY, "out")
+
+
+def _without(rows: Expression, column: str, wanted: Expression) -> Expression:
+    """The rows that no entry of a list covers."""
+    whole, valued = _parted(wanted)
+    left = rows.anti_join(whole, (rows.pick == whole.pick) & (rows[column] == whole.code))
+    same = (left.pick == valued.pick) & (left[column] == valued.code)
+    return left.anti_join(valued, same & (left.value_code == valued.value))
 
 
 def _picked(joined: Expression) -> Expression:

@@ -20,7 +20,7 @@ from wardgate.hospital.ward.source.meds.layout import (
     data_files,
     layout_of,
 )
-from wardgate.hospital.ward.source.over_events import CODES, OverEvents
+from wardgate.hospital.ward.source.over_events import CODES, OverEvents, as_view
 from wardgate.records.concepts import TableName
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import SourceFile
@@ -65,8 +65,11 @@ def opened_meds(
             raise Invalid(f"timezone '{settings.timezone}' is unknown, expected an IANA name, e.g. Europe/Vienna")
         found: Exception | None = None
         noticed: tuple[Noticed, ...] = ()
+        events = ibis.table(dict(EVERY), name="events")
         try:
             _create(connection, layout, settings)
+            if maps.lines:
+                events = as_view(connection, apply_code_maps(events, maps), "mapped")
             noticed = (*layout.noticed, *_nulls(connection, layout), *_absent(layout, settings))
         except (duckdb.Error, OSError) as error:
             found = problem(name, error)
@@ -81,7 +84,7 @@ def opened_meds(
             name=name,
             kind="meds",
             engine=engine,
-            events=apply_code_maps(ibis.table(dict(EVERY), name="events"), maps),
+            events=events,
             code_rows=ibis.table(dict(CODES), name="codes"),
             found=lambda: noticed,
             unchanged=unchanged,
