@@ -119,10 +119,7 @@ def source(place: Path, settings: SourceFile | None = None) -> Iterator[Omop]:
 
 def rows(found: Omop, expression: Expression) -> pl.DataFrame:
     """Run an expression to its end; rows sorted, so that two sources can be compared."""
-    frames = list(found.engine.batches(expression))
-    if not frames:
-        return pl.DataFrame()
-    table = pl.concat(frames)
+    table = pl.concat(list(found.engine.batches(expression)))
     return table.sort(table.columns, nulls_last=True)
 
 

@@ -55,7 +55,7 @@ class DuckEngine:
     dialect: Literal["duckdb"] = field(default="duckdb", init=False)
 
     def batches(self, expression: Expression) -> Iterator[pl.DataFrame]:
-        """Run an expression and yield its rows in batches; one is held at a time.
+        """Run an expression and yield its rows in batches, an empty one where there are none; one is held at a time.
 
         Raises:
             Invalid: the source cannot be read to its end, or what was asked for does not fit the memory limit.
@@ -64,10 +64,13 @@ class DuckEngine:
         found: Exception | None = None
         cursor = self.connection.cursor()
         try:
-            for batch in cursor.sql(sql).to_arrow_reader(BATCH_ROWS):
-                frame = pl.from_arrow(batch)
-                if isinstance(frame, pl.DataFrame):
-                    yield frame
+            reader = cursor.sql(sql).to_arrow_reader(BATCH_ROWS)
+            some = False
+            for batch in reader:
+                some = True
+                yield pl.DataFrame(pl.from_arrow(batch))
+            if not some:
+                yield pl.DataFrame(pl.from_arrow(reader.schema.empty_table()))
         except (duckdb.Error, ArrowException, OSError) as error:  # from the second batch on, Arrow carries the words
             found = problem(self.name, error)
         finally:

@@ -62,7 +62,9 @@ class PostgresEngine:
     _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
 
     def batches(self, expression: Expression) -> Iterator[pl.DataFrame]:
-        """Run an expression and yield its rows in batches; one is held at a time, here and by the server.
+        """Run an expression and yield its rows in batches, an empty one where there are none.
+
+        One is held at a time, here and by the server.
 
         Raises:
             Invalid: the database went away, or cannot answer.
@@ -74,7 +76,9 @@ class PostgresEngine:
         try:
             with closing(self.connection.cursor(name=f"wardgate_{next(self._numbers)}", binary=True)) as cursor:
                 cursor.execute(sql)
-                while rows := cursor.fetchmany(_BATCH_ROWS):
+                some = False
+                while (rows := cursor.fetchmany(_BATCH_ROWS)) or not some:
+                    some = True
                     yield pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
         except psycopg.Error as error:
             found = _problem(self.name, psycopg, error, gone=self.connection.closed)
