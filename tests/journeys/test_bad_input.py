@@ -104,7 +104,9 @@ def test_a_column_that_is_missing_is_named_by_the_check(tmp_path: Path, say) -> 
     said = say(*given.arguments(tmp_path / "out"))
     assert said.code == 5
     assert "a column of the mapping is missing" in said.err
-    checked = say("study", "check", str(given.study), "--data", str(given.data), "--mapping", str(given.mapping))
+    checked = say(
+        *("data", "check", "--study", str(given.study), "--source", str(given.data), "--mapping", str(given.mapping))
+    )
     assert checked.code == 5
     assert "p.csv lacks 1 of the columns that the mapping names: 'marker'" in checked.err
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from wardgate.cli import run
-from wardgate.records.study_file import parse, template
-from wardgate.simulate.hospitals import build
+from wardgate.records.study_file import parse
+from wardgate.records.study_template import template
 
 
 @pytest.fixture
@@ -84,29 +84,12 @@ def test_missing_and_binary_files_end_with_5(tmp_path: Path) -> None:
     assert run(["study", "lint", str(tmp_path / "b.yaml")]) == 5
 
 
-def test_check_tells_a_hospital_whether_its_data_satisfy_the_study(
+def test_a_study_of_events_to_start_from_is_clean_and_shows_what_enters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = build(tmp_path / "six", seed=3)
-    home = made.hospitals["lakeside"]
-    mapping = str(home / "mapping.yaml")
-    arguments = ["study", "check", str(made.study), "--data", str(home), "--mapping", mapping]
-    assert run(arguments) == 0
-    assert "The data satisfy the study." in capsys.readouterr().out
-    text = (home / "mapping.yaml").read_text(encoding="utf-8")
-    (home / "mapping.yaml").write_text(text.replace("unit: kPa", "unit: mm[Hg]"), encoding="utf-8")
-    assert run(arguments) == 1
-    assert "values read as kPa (times 7.501) would fit" in capsys.readouterr().out
-    assert run([*arguments, "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["satisfies"] is False
-
-
-def test_check_hides_counts_below_eleven(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = build(tmp_path / "six", seed=3)
-    home = made.hospitals["glenbay"]
-    rows = (home / "admissions.csv").read_text(encoding="utf-8").splitlines()
-    (home / "admissions.csv").write_text("\n".join(rows[:8]) + "\n", encoding="utf-8")
-    assert run(["study", "check", str(made.study), "--data", str(home)]) == 0
-    out = capsys.readouterr().out
-    assert "<11  persons in the source" in out
-    assert " 7 " not in out
+    file = tmp_path / "study.yaml"
+    assert run(["study", "init", str(file), "--events"]) == 0
+    assert run(["study", "lint", str(file)]) == 0
+    capsys.readouterr()
+    assert run(["study", "show", str(file)]) == 0
+    assert "enters     inpatient; the model is asked at its start + 24 h" in capsys.readouterr().out

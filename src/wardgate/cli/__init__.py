@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wardgate import __version__
-from wardgate.cli import budget, certificate, demo, gate, study, synth, verify
+from wardgate.cli import budget, certificate, data, demo, gate, study, synth, verify
 from wardgate.records.errors import Invalid, StepFailed, WardgateError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(study.app, name="study", help="Write, check and lock a study.")
+app.add_typer(data.app, name="data", help="Whether a hospital's data mean what the study means; profile; convert.")
 app.add_typer(certificate.app, name="certificate", help="Show, approve, verify and revoke a signed verdict.")
 app.add_typer(budget.app, name="budget", help="What a population has spent, and what a plan would cost.")
 app.add_typer(gate.app, name="gate", help="Judge what wants to leave; explain a rule; write and check a policy.")

@@ -1,4 +1,4 @@
-"""`wardgate study`: start, check, show and lock a study, and see whether a hospital's data satisfy it."""
+"""`wardgate study`: start, check, show and lock a study. Whether data satisfy it: `wardgate data check`."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from wardgate.cli.files import text_in
 from wardgate.computations.menu import MENU, OF_THE_CHAIN
-from wardgate.federation.check import check_data
 from wardgate.hub.commons.durable import write_whole
 from wardgate.records import study_file
 from wardgate.records.canonical import canonical
-from wardgate.records.errors import CheckFailed, Invalid, Refused
+from wardgate.records.circe import read_circe, to_yaml
+from wardgate.records.errors import Invalid, Refused
 from wardgate.records.study import Study
+from wardgate.records.study_template import template
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -21,11 +23,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record inst
 
 
 @app.command("init")
-def init(file: StudyFile) -> None:
+def init(
+    file: StudyFile,
+    events: Annotated[
+        bool, typer.Option("--events", help="Of records: concept sets and events; else of the fields of one table.")
+    ] = False,
+) -> None:
     """Write a commented study to start from."""
     if file.exists():
         raise Invalid(f"{file} exists; choose another name, or remove it")
-    _write(file, study_file.template().encode())
+    _write(file, template("events" if events else "table").encode())
     typer.echo(f"Wrote {file}. Change it, then: wardgate study lint {file}")
 
 
@@ -35,7 +42,7 @@ def lint(file: StudyFile, json_output: AsJson = False) -> None:
     findings: tuple[study_file.Finding, ...] = ()
     study = None
     try:
-        study = _read(file)
+        study = read_study(file)
     except study_file.Findings as error:
         if not json_output:
             raise
@@ -54,7 +61,7 @@ def lint(file: StudyFile, json_output: AsJson = False) -> None:
 @app.command("show")
 def show(file: StudyFile, json_output: AsJson = False) -> None:
     """Show what a study asks, and its SHA-256."""
-    study = _read(file)
+    study = read_study(file)
     if json_output:
         typer.echo(json.dumps({"sha256": study.fingerprint(), "study": study.plain()}, indent=2, ensure_ascii=False))
         return
@@ -68,7 +75,7 @@ def lock(
     json_output: AsJson = False,
 ) -> None:
     """Fix a study's canonical bytes and SHA-256, which every later record names."""
-    study = _read(file)
+    study = read_study(file)
     target = out or file.with_name(f"{file.stem}.lock.json")
     sha256 = study.fingerprint()
     if target.exists():
@@ -86,27 +93,35 @@ def lock(
         typer.echo(f"{study.id} version {study.version} is locked in {target}\nsha256 {sha256}")
 
 
-@app.command("check")
-def check(
-    file: StudyFile,
-    data: Annotated[Path, typer.Option(help="The hospital's folder of data files.")],
-    mapping: Annotated[
-        Path | None, typer.Option(help="The hospital's mapping; else mapping.yaml in its folder.")
-    ] = None,
-    json_output: AsJson = False,
+@app.command("import-circe")
+def import_circe(
+    file: Annotated[Path, typer.Argument(help="A cohort definition as ATLAS exports it (JSON).", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write the part of a study here; else it is printed.")] = None,
+    by_code: Annotated[
+        bool, typer.Option("--by-code", help="Name concepts by vocabulary and code, which MEDS and FHIR know as well.")
+    ] = False,
 ) -> None:
-    """Say whether a hospital's data satisfy a study, before anything runs. Counts below 11 are hidden."""
-    checked = check_data(_read(file), data, mapping)
-    if json_output:
-        typer.echo(json.dumps(checked.plain(), indent=2))
+    """Turn an OHDSI cohort definition into concept sets and a cohort; what cannot be said is refused by name."""
+    if out is not None and out.exists():
+        raise Invalid(f"{out} exists; choose another name, or remove it")
+    imported = read_circe(
+        text_in(file, "a cohort definition (JSON)"), name=file.name, by="code" if by_code else "concept_id"
+    )
+    if out is None:
+        typer.echo(to_yaml(imported), nl=False)
     else:
-        typer.echo(checked.text())
-    if not checked.can:
-        count = len(checked.reasons)
-        raise CheckFailed(f"the data do not satisfy the study: {count} requirement{'s' if count != 1 else ''} failed")
+        _write(out, to_yaml(imported).encode())
+    for note in imported.notes:
+        typer.echo(f"note: {note}", err=True)
 
 
-def _read(file: Path) -> Study:
+def read_study(file: Path) -> Study:
+    """Return the study in a file.
+
+    Raises:
+        Findings: everything that is wrong in it.
+        Invalid: no such file, not UTF-8, or it asks for an analysis that nobody knows.
+    """
     if not file.is_file():
         raise Invalid(f"{file} is not a file; start one with 'wardgate study init {file}'")
     try:
@@ -156,6 +171,7 @@ def _lines(study: Study) -> list[str]:
     lines += [f"  requires   {one.meaning or one.field}" for one in study.cohort.requires]
     first, last = study.label.window_days
     lines += [
+        *_events(study),
         f"  index date {study.index_date}",
         f"  label      {study.label.name}: {study.label.meaning} (days {first} to {last})",
         f"  features   {len(study.features)}",
@@ -169,4 +185,15 @@ def _lines(study: Study) -> list[str]:
         lines.append(f"    {feature.name:<22} {values}{'' if feature.missing == 'allowed' else ', required'}")
     sites = ", ".join(study.sites[:8]) + (f" and {len(study.sites) - 8} more" if len(study.sites) > 8 else "")
     lines.append(f"  sites      {len(study.sites)}: {sites}")
+    return lines
+
+
+def _events(study: Study) -> list[str]:
+    entry = study.cohort.events
+    if entry is None:
+        return []
+    hours = f" + {entry.index_hours:g} h" if entry.index_hours else ""
+    lines = [f"  enters     {', '.join(entry.concepts)}; the model is asked at its {entry.index}{hours}"]
+    lines += [f"  stays in   {rule.meaning or rule.name}" for rule in entry.rules]
+    lines.append(f"  concepts   {len(study.concept_sets or {})} sets")
     return lines
