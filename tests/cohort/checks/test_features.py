@@ -7,7 +7,7 @@ import pytest
 from checked_studies import AGE, CREATININE, DIABETES, study
 
 from wardgate.hospital.ward.cohort.checks.features import judge_features
-from wardgate.hospital.ward.cohort.from_events.found import FeatureFound, UnitFound
+from wardgate.hospital.ward.cohort.found import FeatureFound, UnitFound
 from wardgate.records.errors import Invalid
 
 IN_RANGE = (45.0, 60.0, 80.0, 110.0, 240.0)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from wardgate.hospital.ward.cohort.findings import Quality
-from wardgate.hospital.ward.cohort.from_events.found import EntryStep, FeatureFound
+from wardgate.hospital.ward.cohort.findings import MAY_STAY_OPEN, Quality
+from wardgate.hospital.ward.cohort.found import EntryStep, FeatureFound
 from wardgate.records.results import Requirement
 from wardgate.records.study import Study
 
@@ -56,10 +56,12 @@ class Satisfies:
 def satisfies(cohort: Cohort, study: Study) -> Satisfies:
     """Say whether a site can take part in a study.
 
-    A failed or an unevaluated requirement keeps it out; exceptions do not.
+    A failed or an unevaluated requirement keeps it out; exceptions do not, nor checks for which it has too few records.
     """
     reasons = [
-        f"{finding.name}: {finding.reason}" for finding in cohort.findings if finding.state in ("fail", "not evaluated")
+        f"{finding.name}: {finding.reason}"
+        for finding in cohort.findings
+        if finding.state == "fail" or (finding.state == "not evaluated" and finding.name not in MAY_STAY_OPEN)
     ]
     known = set(cohort.table.columns)
     reasons += [f"{feature.name}: not in the cohort" for feature in study.features if feature.name not in known]

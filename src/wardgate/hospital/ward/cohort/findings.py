@@ -20,6 +20,10 @@ ENOUGH = 50
 """From so many persons on, an outcome that never changes, or is mostly unknown, is an error of the mapping."""
 
 
+MAY_STAY_OPEN = frozenset({"clock", "persons twice", "units", "values", "calendar", "levels"})
+"""Requirements that look for errors in large numbers of records: a hospital with too few may still take part."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """One feature at one hospital, over the eligible persons. Raw counts: never leaves the ward.

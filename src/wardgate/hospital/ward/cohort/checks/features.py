@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from wardgate.hospital.ward.cohort.checks.words import State, listed, say, surely_above, unit_shown
 from wardgate.hospital.ward.cohort.findings import FEW, MOSTLY, share
-from wardgate.hospital.ward.cohort.from_events.found import FeatureFound, UnitFound
+from wardgate.hospital.ward.cohort.found import FeatureFound, UnitFound
 from wardgate.hospital.ward.cohort.units import candidates, loinc_of
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature

@@ -9,7 +9,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.hospital.ward.cohort.checks.sample import Sample, month
-from wardgate.hospital.ward.cohort.from_events.picks import by_number, picks_of_feature
 from wardgate.hospital.ward.cohort.units import Linear, conversion, loinc_of
 from wardgate.hospital.ward.source.events import Expression, Pick
 from wardgate.measures.modes import BIN, centres
@@ -79,9 +78,10 @@ def judged_by(study: Study) -> dict[Pick, Feature]:
     """Return the first feature that reads the numbers of each pick."""
     found: dict[Pick, Feature] = {}
     for feature in study.features:
-        if by_number(feature):
-            for pick in picks_of_feature(study, feature):
-                found.setdefault(pick, feature)
+        concepts = (study.concept_sets or {}).get(feature.concepts or "")
+        if concepts is not None and feature.type in ("number", "integer") and feature.aggregation != "count":
+            pick = Pick(name=str(feature.concepts), concepts=concepts.concepts, table=feature.table)
+            found.setdefault(pick, feature)
     return found
 
 
