@@ -88,7 +88,7 @@ def _of_persons(entries: Expression, asked: Asked) -> Expression:
     table = beside(entries, asked.persons().select("subject_id", "birth", "death"), key=["subject_id"])
     today, born = (100 * table[name].month() + table[name].day() for name in ("index", "birth"))
     years = table["index"].year().cast("int64") - table.birth.year().cast("int64")
-    return table.mutate(age=years - (today < born).cast("int64"))
+    return table.mutate(age=years - ibis.ifelse(today < born, 1, 0))
 
 
 def _observed(entries: Expression, asked: Asked, entry: Entry) -> Expression:

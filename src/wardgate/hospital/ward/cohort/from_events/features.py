@@ -151,9 +151,9 @@ def _summed(joined: Expression, *, slopes: bool) -> Expression:
     usable = joined.usable
     sums = {
         "events": joined.count(),
-        "numbers": joined.number.cast("int64").sum(),
-        "usable": usable.cast("int64").sum(),
-        "outside": joined.outside.cast("int64").sum(),
+        "numbers": joined.count(where=joined.number),
+        "usable": joined.count(where=usable),
+        "outside": joined.count(where=joined.outside),
         "total": joined.steps.sum(where=usable).cast("float64"),
         "low": joined.steps.min(where=usable),
         "high": joined.steps.max(where=usable),
@@ -164,7 +164,7 @@ def _summed(joined: Expression, *, slopes: bool) -> Expression:
         timed = usable & joined.time.notnull() & (joined.seconds > -LONGEST_SLOPE_SECONDS)
         seconds = ibis.ifelse(timed, joined.seconds, 0)
         sums |= {
-            "timed": timed.cast("int64").sum(),
+            "timed": joined.count(where=timed),
             "values": joined.steps.sum(where=timed).cast("string"),
             "seconds": seconds.sum(where=timed).cast("string"),
             "squares": (seconds * seconds).sum(where=timed).cast("string"),

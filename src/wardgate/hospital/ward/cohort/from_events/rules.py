@@ -40,7 +40,7 @@ def counted(entries: Expression, asked: Asked, study: Study, units: Survey) -> E
             met = met & (joined.visit_of_event == joined.visit)
         if one.value is not None:
             met = met & _in_range(joined, one, study, units)
-        counts[f"count{place}"] = met.fill_null(False).cast("int64").sum()
+        counts[f"count{place}"] = joined.count(where=met.fill_null(False))
     found = joined.group_by(KEY).aggregate(**counts)
     both = beside(entries, found)
     return both.mutate(**{name: both[name].fill_null(0) for name in counts})
@@ -58,7 +58,7 @@ def _holds(entries: Expression, rule: Rule, places: Iterator[int]) -> Expression
         low, high = rule.at_least, rule.at_most
     else:
         parts = [_holds(entries, part, places) for part in rule.rules]
-        count = sum((part.cast("int64") for part in parts), ibis.literal(0, type="int64"))
+        count = sum((ibis.ifelse(part, 1, 0) for part in parts), ibis.literal(0, type="int64"))
         everything = rule.at_least is None and rule.at_most is None
         low, high = len(parts) if everything else rule.at_least or 0, rule.at_most
     return (count >= low) if high is None else (count >= low) & (count <= high)
