@@ -365,7 +365,8 @@ def _by_combination(cdm: Cdm, picks: Mapping[int, Pick], *, once: bool = False) 
         once: Without `pick` and without visits: each event once, whatever asks for it.
     """
     tables = [one for one in cdm.clinical if any(_in_table(pick, one) for pick in picks.values())]
-    rows = [_keyed(cdm, occurrences(cdm, one)) for one in tables if not (once and one.name == "visit")]
+    concepts = [concept for pick in picks.values() for concept in pick.concepts]
+    rows = [_keyed(cdm, occurrences(cdm, one), concepts) for one in tables if not (once and one.name == "visit")]
     if not rows:
         return []
     keys = ["table", *(name for name in rows[0].columns if name.startswith("k_"))]
@@ -385,18 +386,20 @@ def _by_combination(cdm: Cdm, picks: Mapping[int, Pick], *, once: bool = False) 
     return [one.inner_join(found, [one[name] == found[f"of_{name}"] for name in keys]).select(*columns) for one in rows]
 
 
-def _keyed(cdm: Cdm, rows: Expression) -> Expression:
-    """Occurrences with what may decide about them."""
-    here = known(cdm.tables).select(known_id="concept_id").distinct()
-    rows = rows.left_join(here, rows.source_concept_id == here.known_id)
-    source = rows.source_concept_id.fill_null(0)
-    unmapped = (source == 0) | rows.known_id.isnull()
-    return rows.mutate(
-        k_concept=rows.concept_id.fill_null(0),
-        k_source=source,
-        k_text=ibis.ifelse(unmapped, rows.source_value.fill_null(""), ""),
-        k_value=rows.value_concept_id.fill_null(0),
-    )
+def _keyed(cdm: Cdm, rows: Expression, concepts: Sequence[Concept]) -> Expression:
+    """Occurrences with what may decide about them, and 0 or no text where it does not."""
+    keys = {"k_concept": rows.concept_id.fill_null(0), "k_source": ibis.literal(0, "int64"), "k_text": ibis.literal("")}
+    recorded = [one for one in concepts if one.source]
+    if recorded:
+        here = known(cdm.tables).select(known_id="concept_id").distinct()
+        rows = rows.left_join(here, rows.source_concept_id == here.known_id)
+        source = rows.source_concept_id.fill_null(0)
+        text = rows.source_value.fill_null("")
+        unmapped = (source == 0) | rows.known_id.isnull()
+        keys |= {"k_source": source, "k_text": ibis.ifelse(unmapped & _said(text, recorded), text, "")}
+    coded = any(one.value is not None for one in concepts)
+    keys["k_value"] = rows.value_concept_id.fill_null(0) if coded else ibis.literal(0, "int64")
+    return rows.mutate(**keys)
 
 
 def _said(text: Expression, concepts: Sequence[Concept]) -> Expression:
