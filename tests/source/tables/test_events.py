@@ -129,6 +129,13 @@ def test_text_coded_values_and_unit_columns_are_kept(see: See) -> None:
     assert row["value_code"] == "SNOMED/123"
 
 
+def test_a_row_without_its_value_tells_nothing_and_one_without_its_text_does(see: See) -> None:
+    rows = {"rows.csv": "pid,t,v,w\n1,2020-01-01,,\n1,2020-01-01,,hello\n1,2020-01-01,5,\n"}
+    value = see(one_table("{ code: x, time: { column: t }, value: v, text: w }"), rows)
+    assert [row["text_value"] for row in value.of("HOUSE/x")] in (["hello", None], [None, "hello"])
+    assert see(one_table("{ code: x, time: { column: t }, text: w }"), rows).events.height == 3
+
+
 def test_a_value_that_is_no_number_is_kept_as_text_and_counted(see: See) -> None:
     rows = "pid,t,v\n1,2020-01-01 10:00,>200\n1,2020-01-01 11:00,inf\n1,2020-01-01 12:00,7\n"
     seen = see(one_table("{ code: x, time: { column: t }, value: v }"), {"rows.csv": rows})

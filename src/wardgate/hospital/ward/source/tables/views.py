@@ -209,7 +209,7 @@ def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | N
     if told.coded is not None:
         coded = told.coded_vocabulary or vocabulary
         parts["coded"] = f"{text(coded + '/')} || ({cells.coded(told.coded, missing)})"
-    if any(one is not None for one in (told.value, told.text, told.coded)):
+    if told.value is not None or told.coded is not None:
         where += f" AND COALESCE({', '.join(parts.values())}) IS NOT NULL"
     if told.code_column is None:
         return _select(
