@@ -195,7 +195,26 @@ def test_a_value_of_the_entry_is_a_rule_at_the_very_same_time() -> None:
     (rule,) = imported.entry.rules
     assert rule.name == "value-of-entry"
     assert (rule.window_days, rule.calendar_days, rule.unit) == ((0, 0), False, "mg/dL")
-    assert rule.value is not None and 2 < rule.value[0] < 2.000001
+    assert rule.value == (2.01, 9e6)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"Value": 120, "Op": "gte"}, (120.0, 9e6)),
+        ({"Value": 1.5, "Op": "gt"}, (1.501, 9e5)),
+        ({"Value": 0.04, "Op": "lte"}, (-9e4, 0.04)),
+        ({"Value": 7.35, "Op": "lt"}, (-9e4, 7.3499)),
+        ({"Value": 0, "Op": "gt"}, (0.01, 9e6)),
+        ({"Value": 50_000_000, "Op": "gte"}, (5e7, 9e9)),
+        ({"Value": 2.5, "Op": "eq"}, (2.5, 2.5)),
+        ({"Value": 2.5, "Extent": 3, "Op": "bt"}, (2.5, 3.0)),
+    ],
+)
+def test_open_ranges_end_where_the_digits_that_are_written_are_still_told_apart(given, expected) -> None:
+    level = {"Measurement": {"CodesetId": 2, "ValueAsNumber": given, "Unit": [MG_DL]}}
+    (rule,) = of(definition(PrimaryCriteria=primary(level))).entry.rules
+    assert rule.value == expected
 
 
 MALE = {"CONCEPT_ID": 8507, "CONCEPT_NAME": "MALE", "CONCEPT_CODE": "M", "VOCABULARY_ID": "Gender"}

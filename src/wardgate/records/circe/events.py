@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from wardgate.records.circe.reading import Block, Reading, says
 from wardgate.records.circe.sets import Named
@@ -20,9 +21,8 @@ TABLES: Mapping[str, TableName] = {
 }
 
 OLDEST = 150
-BOUND = 1e12
-"""What stands for a range that is open on one side; no measured value reaches it."""
-
+_DIGITS = 9
+_LARGEST = 1e12
 _GENDERS: Mapping[object, str] = {8507: "M", 8532: "F"}
 _ERAS = {"ConditionEra": "ConditionOccurrence", "DrugEra": "DrugExposure", "DoseEra": "DrugExposure"}
 _ELSEWHERE = {
@@ -64,6 +64,10 @@ def asked(reading: Reading, path: str, wrapped: object, sets: Mapping[int, Named
         instead = _ERAS.get(kind)
         reading.refuse(path, f"'{kind}' is not supported", f"use {instead}" if instead else "use another kind of event")
         return None
+    if kind == "VisitOccurrence":
+        reading.note(
+            "visits are those of visit_occurrence and visit_detail; Circe's VisitOccurrence leaves out details"
+        )
     held = reading.block(path, block[kind])
     before = len(reading.refusals)
     _refuse_others(reading, path, held)
@@ -86,14 +90,21 @@ def asked(reading: Reading, path: str, wrapped: object, sets: Mapping[int, Named
 
 def years(reading: Reading, path: str, given: object) -> tuple[int, int] | None:
     """Read a range of ages in whole years."""
-    low, high = _range(reading, path, given)
-    if low is None or high is None:
+    found = _range(reading, path, given)
+    if found is None:
         return None
     reading.note(
         "age counts completed years at the index date; Circe takes the year of birth from the year of the event, which "
         "makes a person up to one year older"
     )
-    first, last = max(0, math.ceil(low)), min(OLDEST, math.floor(high))
+    above, below = math.floor(found.value) + 1, math.ceil(found.value) - 1
+    low, high = {
+        "gt": (above, OLDEST),
+        "gte": (math.ceil(found.value), OLDEST),
+        "lt": (0, below),
+        "lte": (0, math.floor(found.value)),
+    }.get(found.op, (math.ceil(found.value), math.floor(found.extent)))
+    first, last = max(0, low), min(OLDEST, high)
     if first > last:
         reading.refuse(path, "no age lies in this range", "correct the range")
         return None
@@ -159,7 +170,7 @@ def _value(reading: Reading, path: str, kind: str, held: Block) -> tuple[tuple[f
     if kind not in ("Measurement", "Observation"):
         reading.refuse(f"{path}.ValueAsNumber", f"a number of a {kind} is asked for")
         return None, None
-    low, high = _range(reading, f"{path}.ValueAsNumber", given)
+    found = _range(reading, f"{path}.ValueAsNumber", given)
     named = reading.items(f"{path}.Unit", units)
     if len(named) != 1:
         reading.refuse(f"{path}.Unit", f"{len(named)} units, expected one", "give the value in one UCUM unit")
@@ -172,40 +183,58 @@ def _value(reading: Reading, path: str, kind: str, held: Block) -> tuple[tuple[f
     reading.note(
         "values in other units are converted and then compared; Circe compares only those recorded in the unit named"
     )
-    return (None if low is None or high is None else (low, high)), code
+    return (None if found is None else _numbers(reading, found)), code
 
 
-def _range(reading: Reading, path: str, given: object) -> tuple[float, float] | tuple[None, None]:
-    """Read a Circe range as [low, high], both ends included."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Range:
+    """A Circe range: the comparison, its number, and the second one of `bt`."""
+
+    op: str
+    value: float
+    extent: float
+
+
+def _range(reading: Reading, path: str, given: object) -> _Range | None:
     block = reading.block(path, given)
     reading.only(path, block, ("Value", "Extent", "Op"))
     op = block.get("Op")
     value = _figure(reading, f"{path}.Value", block.get("Value"))
-    if value is None:
-        return None, None
-    if op == "bt":
-        extent = _figure(reading, f"{path}.Extent", block.get("Extent"))
-        if extent is None:
-            return None, None
-        if extent < value:
-            reading.refuse(path, "no value lies in this range", "correct the range")
-            return None, None
-        return value, extent
-    ranges = {
-        "gte": (value, BOUND),
-        "gt": (math.nextafter(value, math.inf), BOUND),
-        "lte": (-BOUND, value),
-        "lt": (-BOUND, math.nextafter(value, -math.inf)),
-        "eq": (value, value),
-    }
-    if not isinstance(op, str) or op not in ranges:
+    extent = _figure(reading, f"{path}.Extent", block.get("Extent")) if op == "bt" else value
+    if value is None or extent is None:
+        return None
+    if not isinstance(op, str) or op not in ("gt", "gte", "lt", "lte", "eq", "bt"):
         reading.refuse(f"{path}.Op", f"the comparison '{op}' is not supported", "use gt, gte, lt, lte, eq or bt")
-        return None, None
-    return ranges[op]
+        return None
+    if extent < value:
+        reading.refuse(path, "no value lies in this range", "correct the range")
+        return None
+    return _Range(op=op, value=value, extent=extent)
+
+
+def _numbers(reading: Reading, found: _Range) -> tuple[float, float]:
+    """Return a range of measured values as [low, high], both ends included.
+
+    A study has no open range, and compares numbers to nine digits of its larger end. So an open side ends where two
+    digits more than the definition writes are still told apart: 1.5 up to 900,000, in steps of 0.001.
+    """
+    if found.op in ("eq", "bt"):
+        return found.value, found.extent
+    reading.note(
+        "a range of values that is open on one side ends at a bound, see the rule's 'value'; numbers are compared to a "
+        "hundredth of the last digit that the definition writes"
+    )
+    written = Decimal(repr(found.value)).normalize()
+    last = min(0, int(written.as_tuple().exponent))
+    power = max(last - 2 + _DIGITS - 1, written.adjusted() + 2 if written else 0)
+    bound, step = float(Decimal(9).scaleb(power)), Decimal(1).scaleb(power - _DIGITS + 1)
+    if found.op in ("gt", "gte"):
+        return float(written + step if found.op == "gt" else written), bound
+    return -bound, float(written - step if found.op == "lt" else written)
 
 
 def _figure(reading: Reading, path: str, value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < BOUND:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
         return float(value)
     reading.refuse(path, "expected a number here", "export the definition again")
     return None
