@@ -112,6 +112,13 @@ def test_a_recorded_code_is_not_a_standard_one(small: OverEvents) -> None:
     assert subjects(small, snomed("2", source=True)) == []
 
 
+def test_a_recorded_code_without_a_vocabulary_is_compared_by_itself() -> None:
+    source = source_of([event(1, "SNOMED/1", source_code="SOURCE/E11.9"), event(2, "SNOMED/1", source_code="X/E11.9")])
+    assert subjects(source, Concept(vocabulary="ICD10CM", code="E11", source=True, descendants=True)) == [1]
+    assert subjects(source, Concept(vocabulary="ICD10CM", code="E11", source=True)) == []
+    assert subjects(source, Concept(vocabulary="SOURCE", code="E11.9", source=True)) == [1]
+
+
 def test_what_is_excluded_stays_out_whatever_else_covers_it(small: OverEvents) -> None:
     every = snomed("1", descendants=True)
     assert subjects(small, every, snomed("2", exclude=True)) == [1, 3, 4]
@@ -243,7 +250,10 @@ def _covers(concept: Concept, one: dict[str, Any]) -> bool:
         return False
     if concept.source:
         recorded = one.get("source_code")
-        return recorded is not None and (recorded.startswith(asked) if concept.descendants else recorded == asked)
+        either = [asked] if concept.code is None else [asked, f"SOURCE/{concept.code}"]
+        return recorded is not None and any(
+            recorded.startswith(code) if concept.descendants else recorded == code for code in either
+        )
     return one["code"] == asked or (concept.descendants and asked in TREE.get(one["code"], (0, ()))[1])
 
 
@@ -265,7 +275,9 @@ def test_any_concept_set_picks_what_its_rules_say() -> None:
         event(
             subject,
             f"SNOMED/{rng.choice('1234')}",
-            source_code=rng.choice([None, "ICD10CM/E1", "ICD10CM/E11", "ICD10CM/E11.9", "SNOMED/2"]),
+            source_code=rng.choice(
+                [None, "ICD10CM/E1", "ICD10CM/E11", "ICD10CM/E11.9", "SNOMED/2", "SOURCE/E11", "SOURCE/E11.9"]
+            ),
             value_code=rng.choice([None, "Answer/yes", "Answer/no"]),
             table=rng.choice([None, "condition", "observation"]),
         )

@@ -12,6 +12,7 @@ import ibis
 from wardgate.hospital.ward.source.duckdb_engine import compiled, quoted
 from wardgate.hospital.ward.source.events import (
     BIRTH,
+    CODES,
     DEATH,
     EVERY,
     OBSERVED,
@@ -26,10 +27,12 @@ from wardgate.hospital.ward.source.events import (
 from wardgate.records.concepts import DEATH as DEATH_SET
 from wardgate.records.concepts import Concept
 
-CODES: Mapping[str, str] = {"code": "string", "concept_id": "int64", "parent": "string"}
-"""Columns of the table of codes, one row for each code and ancestor; a code without any has one row, `parent` null.
+__all__ = ["CODES", "NO_VOCABULARY", "OverEvents", "as_view"]
 
-`parent` names the ancestor as `VOCABULARY/CODE`; `concept_id` is the code's own, null where nobody gave it one.
+NO_VOCABULARY = "SOURCE"
+"""Stands for the vocabulary of a code as recorded where nobody knows it, as in OMOP rows without a source concept.
+
+Such a code is compared without its vocabulary.
 """
 
 _WANTED = {
@@ -222,14 +225,16 @@ def _rows(at: int, pick: Pick) -> list[dict[str, object]]:
     if pick.name == DEATH_SET:
         base: dict[str, object] = dict.fromkeys(_WANTED)
         return [base | {"pick": at, "code": DEATH, "source": False, "below": False, "out": False}]
-    return [_row(at, pick, concept) for concept in pick.concepts]
+    rows = [_row(at, pick, concept, concept.vocabulary) for concept in pick.concepts]
+    recorded = [concept for concept in pick.concepts if concept.source and concept.code is not None]
+    return rows + [_row(at, pick, concept, NO_VOCABULARY) for concept in recorded]
 
 
-def _row(at: int, pick: Pick, concept: Concept) -> dict[str, object]:
+def _row(at: int, pick: Pick, concept: Concept, vocabulary: str | None) -> dict[str, object]:
     return {
         "pick": at,
         "only": pick.table,
-        "code": None if concept.concept_id is not None else f"{concept.vocabulary}/{concept.code}",
+        "code": None if concept.concept_id is not None else f"{vocabulary}/{concept.code}",
         "concept_id": concept.concept_id,
         "source": concept.source,
         "below": concept.descendants,
