@@ -89,7 +89,7 @@ def _backwards(known: Sequence[SiteStatistics], *, level: float) -> Iterator[Nam
         }
         for site in known
     ]
-    shares = compared(prevalences_of(known), PREVALENCE_SPREAD, level).standing
+    shares = compared(prevalences_of(known), PREVALENCE_SPREAD, level)
     for place, site in enumerate(known):
         pairs = []
         for column, (here, wide) in table[place].items():
@@ -102,7 +102,7 @@ def _backwards(known: Sequence[SiteStatistics], *, level: float) -> Iterator[Nam
         slope = sum(other * here for other, here, _ in pairs) / weight
         error = 2 * max(wide for _, _, wide in pairs) / math.sqrt(weight)
         chance = float(stats.norm.sf((1 - slope) / math.hypot(error, SLOPE_SPREAD)))
-        both = _together(chance, shares[place].chance)
+        both = _together(chance, shares.standing[place].chance)
         if (slope < -0.3 and chance < level / 2) or (slope < -0.5 and both < level / 2):
             agree = sum(other * here > 0 for other, here, _ in pairs)
             yield Named(
@@ -111,7 +111,7 @@ def _backwards(known: Sequence[SiteStatistics], *, level: float) -> Iterator[Nam
                 kind="outcome",
                 evidence=(
                     f"{len(pairs) - agree} of {len(pairs)} features go with the outcome the other way round than"
-                    f" elsewhere; {words.prevalence(known, place)}; it is probably coded backwards"
+                    f" elsewhere; {words.prevalence(known, shares, place)}; it is probably coded backwards"
                 ),
                 chance=min(chance, both),
             )
@@ -125,7 +125,8 @@ def _together(one: float, other: float) -> float:
 def _prevalence(known: Sequence[SiteStatistics], features: Sequence[Feature], *, level: float) -> Iterator[Named]:
     """A site whose prevalence stands out also after all that its case mix could explain is taken away."""
     told = prevalences_of(known)
-    for place, one in compared(told, PREVALENCE_SPREAD, level).standing.items():
+    shares = compared(told, PREVALENCE_SPREAD, level)
+    for place, one in shares.standing.items():
         if one.chance >= level or abs(one.difference) < WORTH["prevalence"]:
             continue
         value, error = told[place]
@@ -133,7 +134,7 @@ def _prevalence(known: Sequence[SiteStatistics], features: Sequence[Feature], *,
         explained = min(max(way * case_mix(place, known, features), 0.0), abs(one.difference))
         rest = compared({**told, place: (value - way * explained, error)}, PREVALENCE_SPREAD, level).standing[place]
         if rest.chance < level and abs(rest.difference) >= WORTH["prevalence"]:
-            evidence = words.prevalence(known, place)
+            evidence = words.prevalence(known, shares, place)
             site = known[place].site
             yield Named(site=site, subject="outcome", kind="prevalence", evidence=evidence, chance=rest.chance)
 
@@ -182,13 +183,16 @@ def _judged(
     kind: Kind
     unit = None
     if far and not level:
-        found = words.elsewhere(known, feature, place)
+        found = words.elsewhere(known, feature, where, place)
         certain = lies is not None and lies.chance < each
         kind, evidence, unit = ("unit" if found.unit and certain else "centre"), found.words, found.unit
     elif differs and clearly and strength.opposite(place):
-        kind, evidence = "contradiction", words.contradiction(known, feature, level, strength, place, mirrored=far)
+        kind, evidence = "contradiction", words.contradiction(feature, level, strength, place)
+        if far:
+            evidence += f"; {words.share(known, feature, level, where, place)}"
+        evidence += "; it is probably coded otherwise"
     elif far:
-        kind, evidence = "centre", words.share(known, feature, level, place)
+        kind, evidence = "centre", words.share(known, feature, level, where, place)
     elif differs and goes is not None and goes.chance < each:
         kind, evidence = "strength", words.strength(feature, level, strength, place)
     else:
@@ -200,13 +204,10 @@ def _judged(
 
 def _coverage(known: Sequence[SiteStatistics], feature: Feature, *, level: float) -> Iterator[Named]:
     told, shares = coverages_of(known, feature)
-    for place, one in compared(told, COVERAGE_SPREAD, level).standing.items():
-        rest = [share for at, share in shares.items() if at != place]
+    found = compared(told, COVERAGE_SPREAD, level)
+    for place, one in found.standing.items():
+        rest = [shares[at] for at in found.others(place)]
         if one.chance < level and abs(shares[place] - float(np.median(rest))) >= WORTH["coverage"]:
-            yield Named(
-                site=known[place].site,
-                subject=feature.name,
-                kind="coverage",
-                evidence=words.coverage(feature, shares[place], rest),
-                chance=one.chance,
-            )
+            evidence = words.coverage(feature, shares, found, place)
+            site = known[place].site
+            yield Named(site=site, subject=feature.name, kind="coverage", evidence=evidence, chance=one.chance)

@@ -53,11 +53,21 @@ def strength_of(site: SiteStatistics, one: FeatureStatistics, key: str, *, turne
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One quantity over the sites that told it: standing, standard error and value by place in `known`."""
+    """One quantity over the sites that told it: standing, standard error and value by place in `known`.
+
+    Attributes:
+        level: Chance below which a site stands out.
+    """
 
     standing: Mapping[int, Standing]
     errors: Mapping[int, float]
     values: Mapping[int, float]
+    level: float
+
+    def others(self, place: int) -> tuple[int, ...]:
+        """Return the sites beside `place` that do not stand out themselves: with whom it is compared in words."""
+        rest = [at for at in self.values if at != place]
+        return tuple(at for at in rest if at not in self.standing or self.standing[at].chance >= self.level) or (*rest,)
 
     def opposite(self, place: int) -> bool:
         """Whether a site's value and the others' lie on different sides of 0, both clearly."""
@@ -66,7 +76,7 @@ class Compared:
         return here * one.others < 0 and abs(one.others) > 2 * one.others_error and abs(here) > 2 * self.errors[place]
 
 
-NOTHING = Compared(standing={}, errors={}, values={})
+NOTHING = Compared(standing={}, errors={}, values={}, level=0.0)
 
 
 def prevalences_of(known: Sequence[SiteStatistics]) -> dict[int, tuple[float, float]]:
@@ -104,6 +114,7 @@ def compared(told: Mapping[int, tuple[float, float]], spread: Spread, level: flo
         standing={places[one.place]: one for one in found},
         errors={place: told[place][1] for place in places},
         values={place: told[place][0] for place in places},
+        level=level,
     )
 
 

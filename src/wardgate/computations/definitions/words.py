@@ -1,6 +1,6 @@
 """The evidence of a comparison between sites, in words: this site's figure, and the range of the others'."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,16 +24,17 @@ def subject(feature: Feature, level: str) -> str:
     return f"{feature.name}={level}" if feature.type == "category" else feature.name
 
 
-def prevalence(known: Sequence[SiteStatistics], place: int) -> str:
+def prevalence(known: Sequence[SiteStatistics], compared: Compared, place: int) -> str:
     """Return a site's prevalence against the others'."""
     shares = [site.prevalence or 0.0 for site in known]
-    return f"outcome prevalence {shares[place]:.2f} against {_range(shares[:place] + shares[place + 1 :])} elsewhere"
+    rest = [shares[at] for at in compared.others(place)]
+    return f"outcome prevalence {shares[place]:.2f} against {_range(rest)} elsewhere"
 
 
-def elsewhere(known: Sequence[SiteStatistics], feature: Feature, place: int) -> Elsewhere:
+def elsewhere(known: Sequence[SiteStatistics], feature: Feature, compared: Compared, place: int) -> Elsewhere:
     """Return a site's typical value against the others', as a multiple where the feature has a true zero."""
     centres = {at: centre for at, site in enumerate(known) if (centre := of_feature(site, feature).centre) is not None}
-    here, rest = centres[place], [centre for at, centre in centres.items() if at != place]
+    here, rest = centres[place], [centres[at] for at in compared.others(place)]
     against = f"{_short(here)} against {_short(min(rest))} to {_short(max(rest))} {feature.unit or ''} elsewhere"
     if not in_logs(feature, list(centres.values())):
         return Elsewhere(words=f"{feature.name} typically {against}", unit=None)
@@ -44,16 +45,16 @@ def elsewhere(known: Sequence[SiteStatistics], feature: Feature, place: int) -> 
     return Elsewhere(words=told if way is None else f"{told}; it is probably in {way[0]}", unit=way and way[0])
 
 
-def share(known: Sequence[SiteStatistics], feature: Feature, level: str, place: int) -> str:
+def share(known: Sequence[SiteStatistics], feature: Feature, level: str, compared: Compared, place: int) -> str:
     """Return the share of a level against the others'."""
     told = [of_feature(site, feature).shares.get(level) for site in known]
-    rest = [one for at, one in enumerate(told) if at != place and one is not None]
+    rest = [told[at] or 0.0 for at in compared.others(place)]
     return f"{subject(feature, level)} is the share {told[place] or 0.0:.2f} against {_range(rest)} elsewhere"
 
 
 def strength(feature: Feature, level: str, compared: Compared, place: int) -> str:
     """Return how a feature goes with the outcome against how it does elsewhere."""
-    rest = [value for at, value in compared.values.items() if at != place]
+    rest = [compared.values[at] for at in compared.others(place)]
     here = compared.values[place]
     return (
         f"{subject(feature, level)} goes with the outcome otherwise: {here:+.2f} (standard error"
@@ -62,18 +63,14 @@ def strength(feature: Feature, level: str, compared: Compared, place: int) -> st
     )
 
 
-def contradiction(
-    known: Sequence[SiteStatistics], feature: Feature, level: str, compared: Compared, place: int, *, mirrored: bool
-) -> str:
-    """Return how a feature goes with the outcome the other way round; `mirrored`, its share stands out as well."""
-    told = strength(feature, level, compared, place).replace("otherwise", "the other way round", 1)
-    if mirrored and level:
-        told += f"; {share(known, feature, level, place)}"
-    return f"{told}; it is probably coded otherwise"
+def contradiction(feature: Feature, level: str, compared: Compared, place: int) -> str:
+    """Return how a feature goes with the outcome the other way round."""
+    return strength(feature, level, compared, place).replace("otherwise", "the other way round", 1)
 
 
-def coverage(feature: Feature, here: float, rest: Sequence[float]) -> str:
+def coverage(feature: Feature, shares: Mapping[int, float], compared: Compared, place: int) -> str:
     """Return for how many persons a feature is there, against elsewhere."""
+    here, rest = shares[place], [shares[at] for at in compared.others(place)]
     return f"{feature.name} is there for the share {here:.2f} of persons against {_range(rest)} elsewhere"
 
 
