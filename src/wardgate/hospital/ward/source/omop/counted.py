@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import ibis
 
 from wardgate.hospital.ward.source.events import Engine, Expression, Noticed
-from wardgate.hospital.ward.source.omop.expressions import Cdm
+from wardgate.hospital.ward.source.omop.occurrences import Cdm
 from wardgate.hospital.ward.source.omop.vocabulary import ALWAYS
 
 

@@ -7,16 +7,9 @@ like any other, with the same answers as the CDM itself.
 from collections.abc import Mapping, Sequence
 
 from wardgate.hospital.ward.source.events import CODES, EVERY, Expression, Pick
-from wardgate.hospital.ward.source.omop.expressions import (
-    OCCURRENCE,
-    Cdm,
-    asked_once,
-    check,
-    facts,
-    sexes,
-    visits,
-    written,
-)
+from wardgate.hospital.ward.source.omop.expressions import facts, written
+from wardgate.hospital.ward.source.omop.occurrences import OCCURRENCE, Cdm, sexes
+from wardgate.hospital.ward.source.omop.picking import asked_once, check, visits
 from wardgate.hospital.ward.source.omop.vocabulary import Asked, joined, known, nothing, resolved, spelled
 
 

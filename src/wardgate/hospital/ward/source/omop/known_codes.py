@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import ibis
 
 from wardgate.hospital.ward.source.events import Engine, Expression, Pick
-from wardgate.hospital.ward.source.omop.expressions import Cdm, check, chosen
+from wardgate.hospital.ward.source.omop.occurrences import Cdm
+from wardgate.hospital.ward.source.omop.picking import check, chosen
 from wardgate.hospital.ward.source.omop.vocabulary import ALWAYS, Asked, joined, resolved
 from wardgate.records.concepts import DEATH
 

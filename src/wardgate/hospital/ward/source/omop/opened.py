@@ -17,9 +17,9 @@ from wardgate.hospital.ward.source.omop.counted import counted
 from wardgate.hospital.ward.source.omop.database import duckdb_relations, postgres_tables
 from wardgate.hospital.ward.source.omop.duckdb_tables import Relation, typed, unreadable
 from wardgate.hospital.ward.source.omop.export import code_rows
-from wardgate.hospital.ward.source.omop.expressions import Cdm
 from wardgate.hospital.ward.source.omop.files import found, relation
 from wardgate.hospital.ward.source.omop.known_codes import code_counts
+from wardgate.hospital.ward.source.omop.occurrences import Cdm
 from wardgate.hospital.ward.source.omop.tables import CLINICAL
 from wardgate.hospital.ward.source.postgres import listed, opened_postgres
 from wardgate.records.errors import Invalid
