@@ -205,6 +205,12 @@ def test_files_of_other_resources_are_named_and_not_read(export, read, person) -
     assert read(folder)[1] == {"files of Immunization, not read": 1, "files without FHIR resources, not read": 1}
 
 
+def test_hidden_files_are_no_part_of_an_export(export, read, person) -> None:
+    folder = export([person()])
+    (folder / "._Patient.ndjson").write_bytes(b"\x00\x05\x16\x07" * 100)
+    assert read(folder)[1] == {}
+
+
 def test_a_file_with_another_name_is_known_by_its_resources(export, read, person, diagnosis) -> None:
     folder = export([person()], part_7=raw(diagnosis("c1")), Condition=raw(diagnosis("c2")))
     events, noticed = read(folder)

@@ -28,6 +28,7 @@ MOST_BAD = 0.01
 FEW_BAD = 3
 """Fewer bad lines prove nothing: of thirteen persons, one is 8 %."""
 
+_LONGEST_TYPE = 40
 _PERSON_BYTES, _MEDICATION_BYTES = 100, 500
 _RESOURCE_BYTES = 24
 _OWN_SHARE = 0.25
@@ -101,7 +102,8 @@ def opened_fhir(
 def _files(place: Path) -> tuple[Path, ...]:
     if not place.is_dir():
         raise Invalid(f"{place.name} is no folder, expected one that holds the ndjson files of a FHIR bulk export")
-    paths = tuple(sorted(path for path in place.iterdir() if path.name.endswith(ENDINGS)))
+    seen = (path for path in place.iterdir() if path.name.endswith(ENDINGS) and not path.name.startswith("."))
+    paths = tuple(sorted(seen))
     if not paths:
         raise Invalid(f"{place.name} holds no file that ends in .ndjson or .ndjson.gz; name the folder of the export")
     for path in paths:
@@ -145,7 +147,7 @@ def _first_type(path: Path) -> str:
     for at, (_, raw) in enumerate(lines(path)):
         found = _parsed(raw) if raw is not None else None
         kind = found.get("resourceType") if isinstance(found, dict) else None
-        if isinstance(kind, str) and kind.isalpha():
+        if isinstance(kind, str) and kind.isalpha() and len(kind) <= _LONGEST_TYPE:
             return kind
         if at >= 100:
             break
