@@ -266,13 +266,13 @@ def test_a_link_out_of_the_folder_is_not_followed(export, read, person, tmp_path
 def test_an_export_that_does_not_fit_memory_is_refused_with_what_to_do(export, person, diagnosis) -> None:
     many = [
         diagnosis(f"c{number}", code={"coding": [{"system": "urn:x", "code": f"{number:0200}"}]})
-        for number in range(60_000)
+        for number in range(30_000)
     ]
     folder = export([person(), *many])
     settings = SourceFile(kind="fhir", place=folder.name, timezone="UTC")
     with (
-        pytest.raises(Invalid, match="do not fit the memory limit of 20 MB; raise it"),
-        opened_fhir(folder.parent, settings, memory_limit_mb=20, threads=1),
+        pytest.raises(Invalid, match="do not fit the memory limit of 12 MB; raise it"),
+        opened_fhir(folder.parent, settings, memory_limit_mb=12, threads=1),
     ):
         pass
 
