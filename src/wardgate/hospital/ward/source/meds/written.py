@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import ibis
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,6 +52,7 @@ _CODES = pa.schema(
         pa.field("concept_id", pa.int64()),
     ]
 )
+_LAID = pa.ipc.IpcWriteOptions(compression="zstd")
 _ROW_GROUP = 250_000
 
 
@@ -99,12 +99,12 @@ def write_meds(
         for folder in (dataset / "data", dataset / "metadata", parts):
             folder.mkdir(parents=True, mode=0o700)
         subjects, counted, cuts = _cuts(source, events_a_shard)
-        events, left_out = _distribute(source, parts, cuts)
+        events, left_out, used = _distribute(source, parts, cuts)
         if events != counted:
             raise Invalid(f"{source.name} changed while it was read; nothing was written")
         for at in range(len(cuts)):
             _sort(parts / str(at), dataset / "data" / f"{at}.parquet")
-        known = _known(source, codes)
+        known = _known(source, codes, used)
         _to_parquet(known, _CODES, dataset / CODES_FILE)
         _metadata(dataset / DATASET_FILE, name)
         for folder in (dataset / "data", dataset / "metadata", dataset):
@@ -134,24 +134,31 @@ def _cuts(source: EventSource, events_a_shard: int) -> tuple[int, int, list[int]
     return counts.height, int(counts["n"].sum()), last["subject_id"].to_list()
 
 
-def _distribute(source: EventSource, parts: Path, cuts: list[int]) -> tuple[int, int]:
-    """Lay the events of each shard into a file of its own, in the order in which they come."""
+def _distribute(source: EventSource, parts: Path, cuts: list[int]) -> tuple[int, int, set[str]]:
+    """Lay the events of each shard into a file of its own, in the order in which they come.
+
+    Returns:
+        How many events were laid, how many left out, and all codes of those laid.
+    """
     ends = pl.Series(cuts, dtype=pl.Int64)
     events = left_out = 0
+    used: set[str] = set()
     with ExitStack() as stack:
         writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
         for batch in source.engine.batches(source.every()):
             whole = batch.select(*EVERY).drop_nulls(["subject_id", "code"])
             left_out += batch.height - whole.height
             events += whole.height
+            for column in ("code", "source_code"):
+                used.update(whole[column].drop_nulls().unique().to_list())
             shard = ends.search_sorted(whole["subject_id"].cast(pl.Int64), side="left")
             for key, part in whole.with_columns(pl.Series("__shard", shard)).group_by("__shard"):
                 at = int(str(key[0]))
                 if at not in writers:
                     file = stack.enter_context(_private(parts / str(at)))
-                    writers[at] = stack.enter_context(pa.ipc.new_stream(file, _DATA))
+                    writers[at] = stack.enter_context(pa.ipc.new_stream(file, _DATA, options=_LAID))
                 writers[at].write_table(_typed(part))
-    return events, left_out
+    return events, left_out, used
 
 
 def _typed(events: pl.DataFrame) -> pa.Table:
@@ -170,23 +177,17 @@ def _sort(part: Path, target: Path) -> None:
         _to_parquet(table.sort(_DATA.names, nulls_last=False), _DATA, target)
 
 
-def _known(source: EventSource, codes: Expression | None) -> pl.DataFrame:
-    """Return the codes of all events and what lies above them, one row a code."""
-    every = source.every()
-    used = ibis.union(
-        every.filter(every.code.notnull()).select("code"),
-        every.filter(every.source_code.notnull()).select(code="source_code"),
-        distinct=True,
-    )
+def _known(source: EventSource, codes: Expression | None, used: set[str]) -> pl.DataFrame:
+    """Return the used codes and what lies above them, one row a code. The source's table of codes is held."""
     empty = pl.DataFrame(schema={"code": pl.String, "concept_id": pl.Int64, "parent": pl.String})
     frames = [empty]
     if codes is not None:
-        above = codes.semi_join(used, "code").filter(lambda t: t.parent.notnull()).select(code="parent")
-        wanted = codes.semi_join(ibis.union(used, above, distinct=True), "code").select(*empty.columns)
-        frames += [batch.cast(empty.schema) for batch in source.engine.batches(wanted)]
+        frames += [batch.select(empty.columns).cast(empty.schema) for batch in source.engine.batches(codes)]
     listed = pl.concat(frames)
-    alone = pl.concat([pl.DataFrame(schema={"code": pl.String}), *source.engine.batches(used)])
-    rows = pl.concat([listed, alone], how="diagonal").group_by("code")
+    alone = pl.DataFrame({"code": sorted(used)}, schema={"code": pl.String})
+    above = listed.join(alone, on="code", how="semi").select(code="parent").drop_nulls()
+    kept = listed.join(pl.concat([alone, above]), on="code", how="semi")
+    rows = pl.concat([kept, alone], how="diagonal").group_by("code")
     return (
         rows.agg(pl.col("parent").drop_nulls().unique().sort().alias("parent_codes"), pl.col("concept_id").max())
         .with_columns(pl.lit(None, dtype=pl.String).alias("description"))
