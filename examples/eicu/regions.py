@@ -49,7 +49,7 @@ def gather(eicu: Path, yaib: Path, folder: Path, *, stays: pl.Series | None = No
             hourly = pl.read_parquet(origin)
             hourly.filter(pl.col(key).cast(pl.String).is_in(stays.implode())).write_parquet(folder / file)
         else:
-            rows = pl.read_csv(origin, infer_schema=False, missing_utf8_is_empty_string=True)
+            rows = pl.read_csv(origin, infer_schema=False, empty_string_is_null=False)
             rows.filter(pl.col(key).is_in(stays.implode())).write_csv(folder / file, compression="gzip")
     for file in _OURS:
         shutil.copyfile(HERE / file, folder / file)

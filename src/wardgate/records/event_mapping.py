@@ -250,6 +250,8 @@ class Told(Record):
         unit, unit_column, units: UCUM unit of the numbers: of all, by column, or by the code in the cell.
         missing: Texts that mean missing in codes and values, beside those of the table and the mapping.
         when, unless: Only rows with these texts, or without.
+        of_visit: Whether the event names the row's visit. Not where it may lie outside, as a score of the first day
+            does that is known when the day is over.
         table: What kind of record it is, as OMOP divides them.
     """
 
@@ -271,6 +273,7 @@ class Told(Record):
     missing: tuple[str, ...] = ()
     when: Columns = Field(default_factory=dict)
     unless: Columns = Field(default_factory=dict)
+    of_visit: bool = True
     table: TableName | None = None
 
     @model_validator(mode="after")

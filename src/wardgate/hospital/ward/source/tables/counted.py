@@ -96,14 +96,15 @@ def _telling(one: Telling, rows: Rows, timezone: str | None) -> tuple[int, list[
     _refuse_mostly(one.path, what, unread, whole - nothing)
     _refuse_mostly(one.path, "ends", unread_end, ended)
     mixed = zoned < whole - nothing
+    absent: Literal["lost", "odd"] = "odd" if one.kind == "birth" else "lost"
     found: tuple[tuple[str, int, int, Literal["lost", "odd"]], ...] = (
         (f"{what} that cannot be read", unread, whole, "lost"),
-        ("no time given" if one.kind != "birth" else "no age or date of birth given", nothing, whole, "lost"),
+        ("no time given" if one.kind != "birth" else "no age or date of birth given", nothing, whole, absent),
         ("the clock has no start", clockless, whole, "lost"),
         ("ends that cannot be read", unread_end, ended, "lost"),
         ("the end lies before the start", backwards, whole, "lost" if one.kind == "observed" else "odd"),
         ("times with an offset from UTC beside times without one", zoned if mixed else 0, whole, "odd"),
-        ("no code given", codeless, whole, "lost"),
+        ("no code given", codeless, whole, "odd"),
         ("values that are no number, kept as text", wordy if one.numbers else 0, whole, "odd"),
     )
     return whole, [

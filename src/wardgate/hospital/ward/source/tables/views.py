@@ -176,15 +176,20 @@ def _table_tellings(
             ends=told.end is not None,
             record=told.table,
         )
-        yield telling, _told(told, mapping.vocabulary, missing, timezone)
+        first = all(told.code_column != before.code_column for before in table.events[:index])
+        yield telling, _told(told, mapping.vocabulary, missing, timezone, blanks=first)
 
 
 def _plain(table: str, path: str, kind: str) -> Telling:
     return Telling(view="", table=table, path=path, kind=kind)
 
 
-def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | None) -> str:
-    """What a row tells as events: one, one for each code in a cell, or one for each filled column."""
+def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | None, *, blanks: bool) -> str:
+    """What a row tells as events: one, one for each code in a cell, or one for each filled column.
+
+    Args:
+        blanks: Keep rows whose code is empty, to be counted. One telling of a column of codes does.
+    """
     start = cells.moment(told.time, timezone=timezone)
     end = cells.moment(told.end, timezone=timezone) if told.end is not None else None
     where = cells.chosen(told.when, told.unless)
@@ -200,6 +205,7 @@ def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | N
             unit="one.unit",
             source=unnested,
             where="one.value IS NOT NULL",
+            of_visit=told.of_visit,
         )
     parts = {
         "value": cells.kept(told.value, missing) if told.value is not None else "NULL",
@@ -212,9 +218,8 @@ def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | N
     if told.value is not None or told.coded is not None:
         where += f" AND COALESCE({', '.join(parts.values())}) IS NOT NULL"
     if told.code_column is None:
-        return _select(
-            start, end=end, code=text(_full(told.code or "", vocabulary)), unit=_unit(told, ""), where=where, **parts
-        )
+        code = text(_full(told.code or "", vocabulary))
+        return _select(start, end=end, code=code, unit=_unit(told, ""), where=where, of_visit=told.of_visit, **parts)
     raw = cells.kept(told.code_column, missing)
     if told.split is not None:
         raw = f"unnest(COALESCE(string_split({raw}, {text(told.split)}), ['']))"
@@ -222,7 +227,9 @@ def _told(told: Told, vocabulary: str, missing: Sequence[str], timezone: str | N
     one = cells.cell("one")
     code = f"{text((told.vocabulary or vocabulary) + '/')} || {one}"
     matched = f"COALESCE(regexp_matches({one}, {text(told.matches)}), true)" if told.matches is not None else "true"
-    return _select(start, end=end, code=code, unit=_unit(told, one), source=source, where=matched, **parts)
+    matched += "" if blanks else f" AND {one} IS NOT NULL"
+    unit = _unit(told, one)
+    return _select(start, end=end, code=code, unit=unit, source=source, where=matched, of_visit=told.of_visit, **parts)
 
 
 def _struct(column: str, wide: Wide, vocabulary: str, missing: Sequence[str]) -> str:
@@ -255,11 +262,12 @@ def _select(
     unit: str = "NULL",
     source: str = _HERE,
     where: str = "true",
+    of_visit: bool = True,
 ) -> str:
     zoned = start.zoned if end is None else f"({start.zoned}) OR ({end.zoned})"
     columns = {
         "person": quoted(PERSON),
-        "visit": quoted(VISIT),
+        "visit": quoted(VISIT) if of_visit else "NULL",
         "given": start.given,
         "read": start.read,
         "time": f"CAST({start.value} AS TIMESTAMP)",
