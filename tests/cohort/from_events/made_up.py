@@ -136,6 +136,8 @@ def _rule(rng: Random, *, depth: int) -> dict[str, Any]:
         rule["at_least"] = rng.randint(0, 2)
     if rng.random() < 0.3:
         rule["first"] = True
+    if rng.random() < 0.3:
+        rule["calendar_days"] = True
     if rng.random() < 0.15:
         rule["same_visit"] = True
     if rng.random() < 0.1:

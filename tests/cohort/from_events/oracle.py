@@ -167,6 +167,9 @@ def _count(person: Person, entry: dict[str, Any], rule: Criterion) -> int:
     timed = [one["time"] for one in events if one["time"] is not None]
     anchor = {"start": entry["start"], "end": entry["end"] or entry["start"], "index": entry["index"]}[rule.anchor]
     low, high = (anchor + timedelta(days=days) for days in rule.window_days)
+    if rule.calendar_days:
+        low, high = (day.replace(hour=0, minute=0, second=0, microsecond=0) for day in (low, high))
+        high += timedelta(days=1, microseconds=-1)
     n = 0
     for one in _seen(events, entry["index"]):
         time = one["time"]

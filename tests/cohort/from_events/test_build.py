@@ -182,6 +182,16 @@ def test_a_requirement_that_no_feature_can_answer_is_refused(requirement: dict[s
         made(given(stay(1)), study(cohort__requires=[requirement]))
 
 
+@pytest.mark.parametrize(("calendar", "persons"), [(False, ["1"]), (True, ["1", "2"])])
+def test_days_of_the_calendar_begin_at_midnight(calendar: bool, persons: list[str]) -> None:
+    rule = {"name": "tested", "concepts": "creatinine", "window_days": [0, 0], "calendar_days": calendar}
+    same_moment, same_day, day_before = lab(1, 1.0, hours=0), lab(2, 1.0, hours=-8), lab(3, 1.0, hours=-8.001)
+    cohort = made(
+        given(stay(1), stay(2), stay(3), same_moment, same_day, day_before), study(cohort__events__rules=[rule])
+    )
+    assert cohort.table["person"].to_list() == persons
+
+
 def test_a_rule_that_nobody_fulfils_fails_by_its_name() -> None:
     rule = {"name": "on-dialysis", "meaning": "dialysis within a year", "concepts": "dialysis"}
     cohort = made(given(stay(1), stay(2)), study(cohort__events__rules=[rule]))

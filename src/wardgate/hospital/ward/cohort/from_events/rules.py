@@ -71,7 +71,12 @@ def _in_window(joined: Expression, one: Criterion) -> Expression:
         "end": ibis.coalesce(joined.end, joined.start),
         "index": joined["index"],
     }[one.anchor]
-    low, high = (ibis.interval(days=days) for days in one.window_days)
+    first, last = one.window_days
+    if one.calendar_days:
+        day = anchor.truncate("D")
+        inside = (joined.time >= day + ibis.interval(days=first)) & (joined.time < day + ibis.interval(days=last + 1))
+        return joined.time.isnull() | inside
+    low, high = (ibis.interval(days=days) for days in (first, last))
     return joined.time.isnull() | ((joined.time >= anchor + low) & (joined.time <= anchor + high))
 
 
