@@ -139,8 +139,8 @@ class Clock(Record):
             raise ValueError("'format' belongs to 'column'")
         if self.column is not None and (self.time_of_day is not None or self.episodes is not None):
             raise ValueError("'time_of_day' and 'episodes' belong to 'date' or 'year'")
-        if self.less is not None and self.less.offset is None:
-            raise ValueError("'less' needs 'offset' and 'unit'")
+        if self.less is not None and (self.less.offset is None or self.less.plus is not None):
+            raise ValueError("'less' needs 'offset' and 'unit', and nothing else")
         return self
 
     @property

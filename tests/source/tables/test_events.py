@@ -166,6 +166,7 @@ TIMES: dict[str, tuple[str, str, datetime | None]] = {
     "the start and more": ("{ plus: 24 h }", "", datetime(2000, 1, 2)),
     "no time": ("{ column: t }", "yesterday", None),
     "an impossible date": ("{ column: t }", "2020-02-30 10:00", None),
+    "no year": ("{ column: t }", "0000-01-01 10:00", None),
     "an impossible minute": ("{ offset: t, unit: 'h:m' }", "10:61", None),
     "an offset of ages": ("{ offset: t, unit: d }", "1e9", None),
 }

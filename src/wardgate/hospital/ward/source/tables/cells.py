@@ -14,7 +14,7 @@ PERSON, VISIT, ZERO = "wardgate:person", "wardgate:visit", "wardgate:zero"
 
 _FARTHEST_SECONDS = 200 * 366 * 86_400
 _OLDEST_YEARS = 130
-_DATE = r"\d{4}-\d{2}-\d{2}"
+_DATE = r"[1-9]\d{3}-\d{2}-\d{2}"
 _CLOCK = rf"{_DATE}[ T]\d{{2}}:\d{{2}}(:\d{{2}}([.]\d+)?)?"
 _ZONED = rf"{_CLOCK} ?(Z|[+-]\d{{2}}:?(\d{{2}})?)"
 _TIME_DIRECTIVES = ("%H", "%I", "%M", "%S", "%f", "%c", "%X", "%-H", "%-I", "%-M", "%-S")

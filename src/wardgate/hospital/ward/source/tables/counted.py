@@ -102,6 +102,7 @@ def _telling(one: Telling, rows: Rows, timezone: str | None) -> tuple[int, list[
         ("no time given" if one.kind != "birth" else "no age or date of birth given", nothing, whole, absent),
         ("the clock has no start", clockless, whole, "lost"),
         ("ends that cannot be read", unread_end, ended, "lost"),
+        ("no end given", whole - ended if one.kind == "observed" else 0, whole, "lost"),
         ("the end lies before the start", backwards, whole, "lost" if one.kind == "observed" else "odd"),
         ("times with an offset from UTC beside times without one", zoned if mixed else 0, whole, "odd"),
         ("no code given", codeless, whole, "odd"),
