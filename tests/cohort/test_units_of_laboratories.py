@@ -119,6 +119,14 @@ def test_m_is_a_metre_and_never_a_molar() -> None:
     assert conversion("M", feature("sodium", "mmol/L")) is None
 
 
+def test_no_unit_at_all_is_right_for_bare_numbers_alone() -> None:
+    score = conversion("", feature("apache_score", "1"))
+    assert score is not None
+    assert not score.changes
+    assert conversion("", feature("saturation", "%")) is None
+    assert conversion("{fraction}", feature("saturation", "%")) is not None
+
+
 def test_an_unknown_spelling_equal_to_the_studys_needs_no_conversion() -> None:
     same = conversion("mmHg", feature("pressure", "mm[Hg]"))
     assert same is not None

@@ -87,6 +87,19 @@ def test_two_units_that_say_what_they_are_pass(clean) -> None:
     assert {one.state for one in checked(both).values()} == {"pass"}
 
 
+def test_some_values_without_a_unit_are_no_mix_up(clean) -> None:
+    saturation = Feature(name="saturation", type="number", unit="%", range=(40.0, 100.0), concepts="heart_rate")
+    heart = CODE == "LOINC/8867-4"
+    bare = heart & drawn(clean, 0.05)
+    events = clean.with_columns(
+        pl.when(heart).then(96.0 - VALUE / 50).otherwise(VALUE).alias("numeric_value"),
+        pl.when(bare).then(None).when(heart).then(pl.lit("%")).otherwise(pl.col("unit")).alias("unit"),
+    )
+    asked = study(saturation)
+    with source(events) as opened:
+        assert {one.state for one in check_records(opened, asked, picks_of(asked))} == {"pass"}
+
+
 def test_a_unit_that_changes_with_a_date_is_named_with_the_date(clean) -> None:
     after = IS_CREATININE & (DAY(2018, 7, 1) <= TIME)
     swapped = pl.when(after).then(VALUE * 88.4).otherwise(VALUE)

@@ -46,13 +46,16 @@ def conversion(source_unit: str, feature: Feature, *, loinc: Sequence[str] = ())
     Where it has codes that weigh several, a mass is not converted.
 
     Args:
-        source_unit: UCUM or a common spelling of it; annotations in braces are ignored.
+        source_unit: UCUM or a common spelling of it; annotations in braces are ignored. An empty text says nothing: it
+            is right for scores and other bare numbers alone.
         feature: A `number` or `integer` feature.
         loinc: LOINC codes of the feature's concept set; they tell the analyte where the feature's own do not.
     """
     there, here = ucum(source_unit), ucum(feature.value_unit or feature.unit or "")
     if there == here:
         return Linear()
+    if not source_unit.strip():
+        return None
     if there not in UNITS or here not in UNITS:
         return None
     (from_dimension, up), (to_dimension, down) = UNITS[there], UNITS[here]
