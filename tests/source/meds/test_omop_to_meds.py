@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.conftest import PostgresServer
+from tests.source.omop.conftest import as_postgres
 
 from wardgate.hospital.ward.cohort.profile import profile
 from wardgate.hospital.ward.source.events import EventSource, Pick
@@ -70,3 +72,22 @@ def test_a_real_cdm_is_the_same_as_meds(tmp_path: Path, data_folder: Path) -> No
     with opened_omop(data_folder / "synthea_omop", SourceFile(kind="omop"), threads=1) as omop:
         expected = same(omop, picks, tmp_path / "meds", profiles=True)
     assert set(expected["picked"]["pick"].to_list()) >= {0, 1, 2, 3, 5}
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_postgres_and_files_give_one_profile_and_one_dataset(
+    tmp_path: Path, data_folder: Path, postgres_server: PostgresServer
+) -> None:
+    folder = data_folder / "synthea_omop"
+    settings = as_postgres(folder, postgres_server.socket, "profiled")
+    made, profiles = [], []
+    for name, given in (("files", SourceFile(kind="omop")), ("postgres", settings)):
+        with opened_omop(folder, given, threads=1) as omop:
+            write_meds(omop, tmp_path / name, name="a test", codes=omop.code_table())
+            profiles.append(replace(profile(omop), source="", remarks=()))
+        made.append(sorted((tmp_path / name).rglob("*.*")))
+    assert profiles[0] == profiles[1]
+    for one, other in zip(*made, strict=True):
+        assert one.relative_to(tmp_path / "files") == other.relative_to(tmp_path / "postgres")
+        assert one.read_bytes() == other.read_bytes()

@@ -136,7 +136,7 @@ def _observed(source: EventSource) -> Digest:
     periods = source.periods()
     seconds = (periods.end.epoch_seconds() - periods.start.epoch_seconds()).sum()
     each = periods.group_by("subject_id").aggregate(seconds=seconds)
-    each = each.mutate(hundredths=(each.seconds / (_YEAR_SECONDS / 100)).round().cast("int64"))
+    each = each.mutate(hundredths=_rounded(each.seconds / (_YEAR_SECONDS / 100)))
     groups = _rows(source, each.group_by("hundredths").aggregate(n=lambda t: t.count()))
     return digest((int(one["hundredths"]) / 100, int(one["n"])) for one in groups)
 
@@ -209,7 +209,7 @@ def _expected(study: Study, name: str) -> Iterator[Expected]:
 def _sets(source: EventSource, events: Expression, sets: Sequence[_Set]) -> Iterator[SetProfile]:
     """Profile the events of some sets; `pick` is the place in `sets`."""
     lone = events.value.notnull() & events.unit.isnull()
-    asked = events.select("pick", "value", year=events.time.year(), lone=lone.cast("int64"))
+    asked = events.select("pick", "value", year=events.time.year(), lone=ibis.ifelse(lone, 1, 0))
     counted = asked.group_by(["pick", "year"]).aggregate(
         n=asked.count(), numbers=asked.value.count(), lone=asked.lone.sum()
     )
@@ -242,8 +242,13 @@ def _grouped(events: Expression) -> Expression:
     finite = finite.select("pick", "unit", value=ibis.ifelse(tiny, 0.0, finite.value))
     power = finite.value.abs().nullif(0.0).log10().floor().fill_null(0.0) - (DIGITS - 1)
     finite = finite.mutate(power=power.cast("int64"))
-    finite = finite.mutate(mantissa=(finite.value / (ibis.literal(10.0) ** finite.power)).round().cast("int64"))
+    finite = finite.mutate(mantissa=_rounded(finite.value / (ibis.literal(10.0) ** finite.power)))
     return finite.group_by(["pick", "unit", "power", "mantissa"]).aggregate(n=lambda t: t.count())
+
+
+def _rounded(number: Expression) -> Expression:
+    """A whole number, half up in every engine: they disagree on `round`."""
+    return (number + 0.5).floor().cast("int64")
 
 
 def _units(rows: Sequence[Mapping[str, Any]]) -> list[UnitProfile]:
