@@ -3,11 +3,12 @@
     python benchmarks/hospital_data.py [--data DIR] [--persons 100000,1000000]
 
 Simulated OMOP CDM 5.4 as folders of Parquet, 200 events a person (rows of all clinical tables). DIR keeps the data
-(about 2.3 GB a million persons) and what was measured, so that a run broken off goes on where it stopped; remove
+(about 2.5 GB a million persons) and what was measured, so that a run broken off goes on where it stopped; remove
 `measured.json` there to measure again. Every measurement is a process of its own, two threads, peak resident memory by
 getrusage. The peers read the same data: pandas as a data scientist would write it, at the smallest size; ACES, which
 extracts cohorts and no features, on the same events as MEDS, where WARDGATE_ACES names a Python interpreter with
-es-aces. Both must give the same persons, outcomes and values.
+es-aces. Both must give the same persons, outcomes and values. Ours also checks the records
+(time order, units, calendar, duplicates) in the same run; the peers do not.
 """
 
 import argparse
@@ -35,6 +36,7 @@ SEED = 7
 THREADS = 2
 MEMORY_LIMIT_MB = 4_000
 FREE_GIB = 12
+GOAL_PERSONS, PEERS_PERSONS = 1_000_000, 100_000
 EVENT_TABLES = {
     "visit_occurrence": ("visit_concept_id", "visit_start_datetime", "visit_end_datetime"),
     "condition_occurrence": ("condition_concept_id", "condition_start_datetime", None),
@@ -224,8 +226,9 @@ def _measure_all(place: Path, sizes: list[int], book: Book) -> Iterator[Figure]:
         found = book.get(f"wardgate whole {persons}", lambda command=command: measured(command))
         whole.append(found | {"events": data["events"]})
     yield from _of_scale(sizes, whole)
-    persons, folder = sizes[0], place / str(sizes[0])
-    yield from _beside_pandas(persons, folder, whole[0], book)
+    at = max((number for number, size in enumerate(sizes) if size <= PEERS_PERSONS), default=0)
+    persons, folder = sizes[at], place / str(sizes[at])
+    yield from _beside_pandas(persons, folder, whole[at], book)
     yield from _beside_aces(persons, folder, here, book)
 
 
@@ -235,7 +238,7 @@ def _of_scale(sizes: list[int], whole: list[Found]) -> Iterator[Figure]:
         if "failed" in found:
             yield Figure(name=name, value=None, reason=found["failed"])
             continue
-        goal = persons == 1_000_000
+        goal = persons == GOAL_PERSONS
         minutes, gib = found["seconds"] / 60, found["peak_mib"] / 1024
         limit = (
             f"{found['rows']:,} persons in the cohort; {found['cpu']:.0f} s of processor; two threads, machine shared"
@@ -248,16 +251,23 @@ def _of_scale(sizes: list[int], whole: list[Found]) -> Iterator[Figure]:
             name=f"{name}: peak memory", value=round(gib, 2), unit="GiB", goal="< 7.45 (8 GB)" if goal else "",
             met=gib < 7.45 if goal else None, seeds=1, reason=limit,
         )  # fmt: skip
+    if GOAL_PERSONS not in sizes:
+        for what, goal_words in (("time", "< 10 min"), ("peak memory", "< 8 GB")):
+            yield Figure(
+                name=f"{GOAL_PERSONS:,} persons, cohort and 50 features from Parquet: {what}", value=None,
+                goal=goal_words, reason="not measured in this run; name the size with --persons",
+            )  # fmt: skip
     good = [(size, found) for size, found in zip(sizes, whole, strict=True) if "failed" not in found]
     if len(good) < 2:
         yield Figure(name="Growth of time with persons: exponent", value=None, goal="<= 1.1",
                      reason="fewer than two sizes were measured")  # fmt: skip
         return
-    power = exponent([size for size, _ in good], [found["seconds"] for _, found in good])
-    yield Figure(
-        name="Growth of time with persons: exponent", value=round(power, 2), goal="<= 1.1", met=power <= 1.1, seeds=1,
-        reason=f"time grows as persons to this power, from {good[0][0]:,} to {good[-1][0]:,}; 1 is linear",
-    )  # fmt: skip
+    for what, key in (("time", "seconds"), ("processor time", "cpu")):
+        power = exponent([size for size, _ in good], [found[key] for _, found in good])
+        yield Figure(
+            name=f"Growth of {what} with persons: exponent", value=round(power, 2), goal="<= 1.1", met=power <= 1.1,
+            seeds=1, reason=f"grows as persons to this power, {good[0][0]:,} to {good[-1][0]:,}; 1 is linear",
+        )  # fmt: skip
     (first, small), (last, big) = good[0], good[-1]
     slope = (big["seconds"] - small["seconds"]) / (last - first)
     yield Figure(
