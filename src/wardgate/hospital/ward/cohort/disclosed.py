@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from wardgate.hospital.ward.cohort.cohort import Cohort, satisfies
 from wardgate.hospital.ward.cohort.findings import Quality
-from wardgate.hospital.ward.cohort.from_events.found import FeatureFound
+from wardgate.hospital.ward.cohort.found import FeatureFound
 from wardgate.hospital.ward.cohort.shown import shown_flow
 from wardgate.records.bands import band
 from wardgate.records.canonical import sha256
@@ -42,7 +42,7 @@ def data_check(cohort: Cohort, study: Study, *, site: str, source: str) -> DataC
         label=study.label.name,
         persons_band=band(cohort.table.height),
         satisfies=verdict.can,
-        reasons=tuple(_without_shares(reason) if unsafe else reason for reason in verdict.reasons),
+        reasons=tuple(_reason(reason, reason.partition(": ")[0], unsafe, told=told) for reason in verdict.reasons),
         flow=shown_flow(cohort, minimum=minimum) if told else (),
         features=features if told else (),
         requirements=tuple(_shown(finding, unsafe, told=told) for finding in cohort.findings),
@@ -142,15 +142,12 @@ def _share(part: int, whole: int, minimum: int) -> float | None:
 
 
 def _shown(finding: Requirement, unsafe: set[str], *, told: bool) -> Requirement:
-    """Return a requirement; shares go out of its reason where with others they would give a small count away."""
-    named = finding.name.removeprefix("feature ").split(" ")[0].rstrip(":,")
-    if told and named not in unsafe:
-        return finding
-    return finding.model_copy(update={"reason": _without_shares(finding.reason)})
+    return finding.model_copy(update={"reason": _reason(finding.reason, finding.name, unsafe, told=told)})
 
 
-def _without_shares(reason: str) -> str:
-    return _SHARE_IN_WORDS.sub("some", reason)
+def _reason(reason: str, name: str, unsafe: set[str], *, told: bool) -> str:
+    """Return a reason; shares go out of it where with others they would give a small count of its feature away."""
+    return reason if told and name.removeprefix("feature ") not in unsafe else _SHARE_IN_WORDS.sub("some", reason)
 
 
 def _prevalence(cohort: Cohort, *, minimum: int) -> Prevalence | None:
