@@ -29,6 +29,9 @@ from wardgate.records.study import Study
 MOST_CELLS = 5_000_000
 """Persons times slots in one slice: what the engine then sums up side by side takes about a gigabyte."""
 
+FEWEST_SLOTS = 25
+"""What a person counts at least, for entries take room as well: at most 200,000 persons a slice."""
+
 
 def load_events(folder: Path, study: Study, *, memory_limit_mb: int = 2_000) -> Cohort:
     """Read one hospital's records and build its cohort.
@@ -105,7 +108,7 @@ def build(source: EventSource, study: Study, *, slices: int | None = None) -> Co
 def _slices(source: EventSource, persons: pl.Series, slots: Slots, slices: int | None) -> Iterator[Asked]:
     """Ranges of persons of equal number; the outermost are open, for events of persons whom no table names."""
     if slices is None:
-        slices = math.ceil(persons.len() * max(1, len(slots.every)) / MOST_CELLS)
+        slices = math.ceil(persons.len() * max(FEWEST_SLOTS, len(slots.every)) / MOST_CELLS)
     ends = [round(persons.len() * place / max(1, slices)) for place in range(1, slices)]
     cuts = sorted({int(persons[end]) for end in ends if 0 < end < persons.len()})
     if not cuts:
