@@ -49,7 +49,7 @@ def _late(date: Expression) -> Expression:
 
 def _events(cdm: Cdm, picks: Sequence[Pick]) -> Expression:
     """Every event that is asked for, every visit and every sex, each once."""
-    rows = joined([*asked_once(cdm, picks), *visits(cdm), sexes(cdm)])
+    rows = joined([asked_once(cdm, picks), visits(cdm), sexes(cdm)])
     events = written(cdm, rows.select(*OCCURRENCE), said=_said(picks))
     return events.select(*EVERY)
 

@@ -15,9 +15,18 @@ from wardgate.hospital.ward.source.events import (
     Expression,
     Pick,
 )
-from wardgate.hospital.ward.source.omop.occurrences import SEX, TIME, Cdm, birth, deaths, occurrences, of_person, sexes
+from wardgate.hospital.ward.source.omop.occurrences import (
+    SEX,
+    TIME,
+    Cdm,
+    all_occurrences,
+    birth,
+    deaths,
+    of_person,
+    sexes,
+)
 from wardgate.hospital.ward.source.omop.picking import check, chosen
-from wardgate.hospital.ward.source.omop.vocabulary import joined, known, nothing, spelled, valued
+from wardgate.hospital.ward.source.omop.vocabulary import joined, known, nothing, spelled
 from wardgate.records.concepts import DEATH as DEATH_SET
 
 
@@ -30,7 +39,7 @@ def picked(cdm: Cdm, picks: Sequence[Pick]) -> Expression:
     """
     check(cdm, picks)
     found = chosen(cdm, picks)
-    parts = [] if found is None else [_typed(_with_unit(cdm, found), PICKED)]
+    parts = [] if found is None else [_typed(found, PICKED)]
     empty = {"end": TIME, "value": "float64", "unit": "string", "visit": "int64"}
     dead = deaths(cdm).mutate(**{name: ibis.null(kind) for name, kind in empty.items()})
     parts += [
@@ -65,20 +74,14 @@ def periods(cdm: Cdm) -> Expression:
         start, end = table.observation_period_start_date, table.observation_period_end_date
         told = table.filter(start.notnull() & end.notnull() & of_person(cdm, table))
         return _typed(told.select(subject_id="person_id", start=start.cast(TIME), end=cdm.late(end)), PERIODS)
-    parts = []
-    for one in cdm.clinical:
-        rows = occurrences(cdm, one)
-        lasts = ibis.ifelse(rows.end > rows.time, rows.end, rows.time) if one.name == "visit" else rows.time
-        parts.append(rows.group_by("subject_id").aggregate(start=rows.time.min(), end=lasts.max()))
-    if not parts:
-        return nothing(PERIODS)
-    seen = joined(parts)
-    return _typed(seen.group_by("subject_id").aggregate(start=seen.start.min(), end=seen.end.max()), PERIODS)
+    rows = all_occurrences(cdm)
+    last = ibis.ifelse((rows.table == "visit") & (rows.end > rows.time), rows.end, rows.time)
+    return _typed(rows.group_by("subject_id").aggregate(start=rows.time.min(), end=last.max()), PERIODS)
 
 
 def every(cdm: Cdm) -> Expression:
     """Return all events, with the columns of EVERY."""
-    events = joined([occurrences(cdm, one) for one in cdm.clinical] + [sexes(cdm)])
+    events = joined([all_occurrences(cdm), sexes(cdm)])
     return joined([written(cdm, events), *facts(cdm)])
 
 
@@ -115,26 +118,7 @@ def written(cdm: Cdm, rows: Expression, *, said: Mapping[str, str] | None = None
     recorded = ibis.coalesce(guessed, source, "SOURCE/" + rows.source_value)
     rows = rows.mutate(code=ibis.coalesce(standard, recorded, "SOURCE/"), source_code=recorded, value_code=value)
     table = ibis.ifelse(rows.table == SEX, ibis.null("string"), rows.table)
-    return _typed(_with_unit(cdm, rows).mutate(numeric_value="value", text_value="text", table=table), EVERY)
-
-
-def _with_unit(cdm: Cdm, rows: Expression) -> Expression:
-    """Units in UCUM: of the unit's concept, else the source's spelling, else what `source.yaml` says of the code."""
-    own = rows.unit
-    if cdm.unit_names:
-        own = ibis.cases(*[(own == name, unit) for name, unit in cdm.unit_names.items()], else_=own)
-    unit = own
-    if "concept" in cdm.tables:
-        concepts = known(cdm.tables)
-        concepts = concepts.filter(concepts.vocabulary == "UCUM")
-        ucum = concepts.group_by(unit_at="concept_id").aggregate(ucum=concepts.concept_code.min())
-        rows = rows.mutate(unit=own).left_join(ucum, rows.unit_concept_id == ucum.unit_at)
-        unit = ibis.coalesce(rows.ucum, rows.unit)
-    if cdm.units:
-        cases = [(rows.concept_id.isin(valued(cdm.tables, key).concept_id), unit) for key, unit in cdm.units.items()]
-        missing = unit.isnull() & rows.value.notnull()
-        unit = ibis.ifelse(missing, ibis.cases(*cases, else_=ibis.null("string")), unit)
-    return rows.mutate(unit=unit)
+    return _typed(rows.mutate(numeric_value="value", text_value="text", table=table), EVERY)
 
 
 def _fact(rows: Expression, name: str, *, table: str | None = None) -> Expression:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from zoneinfo import available_timezones
@@ -19,8 +19,9 @@ from wardgate.hospital.ward.source.omop.duckdb_tables import Relation, typed, un
 from wardgate.hospital.ward.source.omop.export import code_rows
 from wardgate.hospital.ward.source.omop.files import found, relation
 from wardgate.hospital.ward.source.omop.known_codes import code_counts
-from wardgate.hospital.ward.source.omop.occurrences import Cdm
+from wardgate.hospital.ward.source.omop.occurrences import Cdm, all_occurrences, keyed
 from wardgate.hospital.ward.source.omop.tables import CLINICAL
+from wardgate.hospital.ward.source.over_events import as_view
 from wardgate.hospital.ward.source.postgres import listed, opened_postgres
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import Postgres, SourceFile
@@ -151,7 +152,7 @@ def _over_duckdb(
     tables = {one.relation.table: one.expression for one in full}
     engine = DuckEngine(name=f"the OMOP tables in {place}", connection=connection)
     absent = {one.relation.table: one.absent for one in full}
-    return _source(
+    source = _source(
         engine,
         tables,
         place,
@@ -161,6 +162,8 @@ def _over_duckdb(
         cells=lambda: unreadable(connection, full),
         stamps=stamps,
     )
+    cdm = replace(source.cdm, seen=as_view(connection, all_occurrences(source.cdm), "wardgate:occurrences"))
+    return replace(source, cdm=replace(cdm, keys=as_view(connection, keyed(cdm), "wardgate:keyed")))
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import ibis
 
 from wardgate.hospital.ward.source.events import Expression, Pick
-from wardgate.hospital.ward.source.omop.occurrences import OCCURRENCE, Cdm, occurrences, sexes
-from wardgate.hospital.ward.source.omop.tables import Clinical
-from wardgate.hospital.ward.source.omop.vocabulary import Asked, code, joined, known, resolved, valued
+from wardgate.hospital.ward.source.omop.occurrences import OCCURRENCE, Cdm, all_occurrences, keyed, sexes
+from wardgate.hospital.ward.source.omop.vocabulary import Asked, code, joined, nothing, resolved, valued
 from wardgate.records.concepts import DEATH as DEATH_SET
 from wardgate.records.concepts import Concept
 from wardgate.records.errors import Invalid, Unsupported
@@ -44,33 +43,28 @@ def chosen(cdm: Cdm, picks: Sequence[Pick]) -> Expression | None:
     asked = {at: pick for at, pick in enumerate(picks) if pick.name != DEATH_SET}
     plain = {at: pick for at, pick in asked.items() if not _narrow(pick)}
     narrow = {at: pick for at, pick in asked.items() if _narrow(pick)}
-    wanted = _wanted(cdm, plain) if plain else None
     parts = []
-    for one in (None, *cdm.clinical):
-        here = [at for at, pick in plain.items() if _in_table(pick, one)]
-        if wanted is not None and here:
-            found = wanted if len(here) == len(plain) else wanted.filter(wanted.pick.isin(here))
-            rows = sexes(cdm) if one is None else occurrences(cdm, one)
-            found = found.rename(asked="concept_id")
-            parts.append(rows.inner_join(found, rows.concept_id == found.asked).select("pick", *OCCURRENCE))
+    if plain:
+        wanted = _wanted(cdm, plain)
+        for rows in (sexes(cdm), all_occurrences(cdm)):
+            met = wanted.only.isnull() | (wanted.only == rows.table)
+            found = rows.inner_join(wanted, [rows.concept_id == wanted.asked, met])
+            parts.append(found.select("pick", *OCCURRENCE))
     if narrow:
-        parts += _by_combination(cdm, narrow)
+        parts.append(_by_combination(cdm, narrow))
     return joined(parts) if parts else None
 
 
-def asked_once(cdm: Cdm, picks: Sequence[Pick]) -> list[Expression]:
-    """Return, by table, the events other than visits that any pick asks for, each once."""
+def asked_once(cdm: Cdm, picks: Sequence[Pick]) -> Expression:
+    """Return the events other than visits that any pick asks for, each once."""
     asked = {at: pick for at, pick in enumerate(picks) if pick.name != DEATH_SET and pick.table != "visit"}
-    return _by_combination(cdm, asked, once=True)
+    return _by_combination(cdm, asked, once=True) if asked else nothing(OCCURRENCE)
 
 
-def visits(cdm: Cdm) -> list[Expression]:
+def visits(cdm: Cdm) -> Expression:
     """Return all visits."""
-    return [occurrences(cdm, one) for one in cdm.clinical if one.name == "visit"]
-
-
-def _in_table(pick: Pick, one: Clinical | None) -> bool:
-    return pick.table is None or (one is not None and pick.table == one.name)
+    rows = all_occurrences(cdm)
+    return rows.filter(rows.table == "visit")
 
 
 def _narrow(pick: Pick) -> bool:
@@ -79,13 +73,15 @@ def _narrow(pick: Pick) -> bool:
 
 
 def _wanted(cdm: Cdm, plain: Mapping[int, Pick]) -> Expression:
-    """The concept ids that picks stand for: `pick`, `concept_id`, no row twice; what is excluded is out."""
+    """The concept ids that picks stand for: `pick`, `asked`, `only` in a table; no row twice, what is excluded out."""
     ins = [Asked(group=at, concept=one) for at, pick in plain.items() for one in pick.concepts if not one.exclude]
     outs = [Asked(group=at, concept=one) for at, pick in plain.items() for one in pick.concepts if one.exclude]
     found = resolved(cdm.tables, ins)
     if outs:
         found = found.anti_join(resolved(cdm.tables, outs), ["group", "concept_id"])
-    return found.select(pick="group", concept_id="concept_id")
+    only = [(found.group == at, pick.table) for at, pick in plain.items() if pick.table is not None]
+    table = ibis.cases(*only, else_=ibis.null("string")) if only else ibis.null("string")
+    return found.select(pick="group", asked="concept_id", only=table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +118,8 @@ def _entries(cdm: Cdm, pick: Pick) -> tuple[_Covering, ...]:
     )
 
 
-def _by_combination(cdm: Cdm, picks: Mapping[int, Pick], *, once: bool = False) -> list[Expression]:
-    """Events, by table, for which the code as recorded, or the coded value, decides too.
+def _by_combination(cdm: Cdm, picks: Mapping[int, Pick], *, once: bool = False) -> Expression:
+    """Events for which the code as recorded, or the coded value, decides too.
 
     The distinct combinations of what decides are judged, few as they are, and joined back. Where the vocabulary does
     not know what was recorded, its text is compared with the codes.
@@ -131,42 +127,38 @@ def _by_combination(cdm: Cdm, picks: Mapping[int, Pick], *, once: bool = False) 
     Args:
         once: Without `pick` and without visits: each event once, whatever asks for it.
     """
-    tables = [one for one in cdm.clinical if any(_in_table(pick, one) for pick in picks.values())]
+    rows = keyed(cdm)
     concepts = [concept for pick in picks.values() for concept in pick.concepts]
-    rows = [_keyed(cdm, occurrences(cdm, one), concepts) for one in tables if not (once and one.name == "visit")]
-    if not rows:
-        return []
-    keys = ["table", *(name for name in rows[0].columns if name.startswith("k_"))]
-    occurring = joined([one.select(*keys).distinct() for one in rows]).distinct()
+    keys = _keys(rows, concepts)
+    occurring = rows.select(**keys).distinct()
+    if once:
+        occurring = occurring.filter(occurring.k_table != "visit")
     parts = []
     for at, pick in picks.items():
         inside, outside = ibis.literal(False), ibis.literal(False)
         for entry in _entries(cdm, pick):
             met = entry.met(occurring)
             inside, outside = (inside, outside | met) if entry.exclude else (inside | met, outside)
-        here = ibis.literal(True) if pick.table is None else occurring.table == pick.table
+        here = ibis.literal(True) if pick.table is None else occurring.k_table == pick.table
         parts.append(occurring.filter(here & inside & ~outside).mutate(pick=ibis.literal(at, "int16")))
     found = joined(parts)
     found = found.select(*keys).distinct() if once else found
     found = found.rename({f"of_{name}": name for name in keys})
     columns = OCCURRENCE if once else ("pick", *OCCURRENCE)
-    return [one.inner_join(found, [one[name] == found[f"of_{name}"] for name in keys]).select(*columns) for one in rows]
+    again = rows.view()
+    met = [key == found[f"of_{name}"] for name, key in _keys(again, concepts).items()]
+    return again.inner_join(found, met).select(*columns)
 
 
-def _keyed(cdm: Cdm, rows: Expression, concepts: Sequence[Concept]) -> Expression:
-    """Occurrences with what may decide about them, and 0 or no text where it does not."""
-    keys = {"k_concept": rows.concept_id.fill_null(0), "k_source": ibis.literal(0, "int64"), "k_text": ibis.literal("")}
+def _keys(rows: Expression, concepts: Sequence[Concept]) -> Mapping[str, Expression]:
+    """What decides about an occurrence, and nothing that does not: texts that no study names are not gathered."""
+    keys = {"k_table": rows.table, "k_concept": rows.k_concept}
     recorded = [one for one in concepts if one.source]
     if recorded:
-        here = known(cdm.tables).select(known_id="concept_id").distinct()
-        rows = rows.left_join(here, rows.source_concept_id == here.known_id)
-        source = rows.source_concept_id.fill_null(0)
-        text = rows.source_value.fill_null("")
-        unmapped = (source == 0) | rows.known_id.isnull()
-        keys |= {"k_source": source, "k_text": ibis.ifelse(unmapped & _said(text, recorded), text, "")}
-    coded = any(one.value is not None for one in concepts)
-    keys["k_value"] = rows.value_concept_id.fill_null(0) if coded else ibis.literal(0, "int64")
-    return rows.mutate(**keys)
+        keys |= {"k_source": rows.k_source, "k_text": ibis.ifelse(_said(rows.k_text, recorded), rows.k_text, "")}
+    if any(one.value is not None for one in concepts):
+        keys["k_value"] = rows.k_value
+    return keys
 
 
 def _said(text: Expression, concepts: Sequence[Concept]) -> Expression:
