@@ -9,7 +9,8 @@ do not have, or where the comparison names that hospital for the right thing. A 
 hospitals, is any requirement that fails and any hospital that the comparison names.
 
 DIR keeps what was measured, one line a hospital, so that a run broken off goes on; remove `hospitals.jsonl` there to
-measure again. Hospitals without an error are drawn once a seed.
+measure again. Hospitals without an error are drawn once a seed. A hospital takes about seven seconds of processor time,
+so the 200 clean studies take over an hour on two cores that are free.
 """
 
 import argparse
@@ -44,6 +45,7 @@ from wardgate.simulate.records import records
 
 Told = dict[str, Any]
 PERSONS = 2_000
+ASKED_CLEAN = 200
 SITES = (
     Site(id="north"),
     Site(id="east", older=-0.15, sicker=0.1, others=("creatinine", "urea_nitrogen")),
@@ -121,7 +123,7 @@ CASES = (
             error=Planted.IMPOSSIBLE_VALUES,
             size=size,
             words=f"impossible values, {size:.0%} of all",
-            right=("values of", "feature", "units of"),
+            right=("values of", "feature"),
         )
         for size in (0.05, 0.02)
     ),
@@ -268,13 +270,13 @@ def false_figures(book: Book, clean: int, study: Study) -> Iterator[Figure]:
     words = f"at most {high:.1%} with 97.5 % confidence"
     if by:
         words += "; " + ", ".join(f"{name} ({count})" for name, count in by.most_common(6))
-    if clean < 200:
-        words += f"; {clean} studies of the 200 of the goal"
+    if clean < ASKED_CLEAN:
+        words += f"; too few to judge, the goal asks for {ASKED_CLEAN} studies"
     yield Figure(
         name="Clean studies of six hospitals with any false finding",
         value=round(either / clean, 4),
         goal="<= 0.01",
-        met=either / clean <= 0.01,
+        met=clean >= ASKED_CLEAN and either / clean <= 0.01,
         seeds=clean,
         reason=words,
     )
@@ -286,7 +288,7 @@ def main() -> None:
     """Measure and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="keeps what was measured; else it is thrown away")
-    parser.add_argument("--clean", type=int, default=200)
+    parser.add_argument("--clean", type=int, default=ASKED_CLEAN)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
