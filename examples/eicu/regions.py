@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 from to_omop import write_omop
 
 from wardgate.hospital.ward.source.meds.written import write_meds
@@ -46,8 +47,9 @@ def gather(eicu: Path, yaib: Path, folder: Path, *, stays: pl.Series | None = No
         table = mapping.tables[name]
         key = table.key or (table.parent.column if table.parent is not None else "")
         if file.endswith(".parquet"):
-            hourly = pl.read_parquet(origin)
-            hourly.filter(pl.col(key).cast(pl.String).is_in(stays.implode())).write_parquet(folder / file)
+            hourly = pq.read_table(origin)  # with its types as they are: Polars would turn seconds into milliseconds
+            here = pl.Series(hourly[key].to_pylist()).cast(pl.String).is_in(stays.implode())
+            pq.write_table(hourly.filter(here.to_arrow()), folder / file)
         else:
             rows = pl.read_csv(origin, infer_schema=False, empty_string_is_null=False)
             rows.filter(pl.col(key).is_in(stays.implode())).write_csv(folder / file, compression="gzip")
