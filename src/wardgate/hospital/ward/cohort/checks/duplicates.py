@@ -21,7 +21,7 @@ REPEATED = 0.05
 _P, _Q = 1_000_003, 999_983
 
 
-MOST_PERSONS = 2_000_000
+MOST_PERSONS = 400_000
 """Of more persons, those of some birthdays are compared: doubles share one."""
 
 

@@ -18,10 +18,10 @@ from wardgate.hospital.ward.source.events import EventSource, Noticed, Pick
 from wardgate.records.results import Requirement
 from wardgate.records.study import Study
 
-MOST_EVENTS = 20_000_000
+MOST_EVENTS = 10_000_000
 """What a check that looks at persons may read; of more events, it looks at a share of the persons."""
 
-MOST_ROWS = 2_000_000
+MOST_ROWS = 1_000_000
 """The same for the search for repeated events, which has to hold them."""
 
 LOST, ODD = 0.01, 0.05

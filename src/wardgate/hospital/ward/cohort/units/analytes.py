@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from wardgate.records.feature import Feature
 
 Typical = tuple[str, float, float]
-"""Unit, and where the median of any hospital's grown-up patients lies in it: a bound for errors, not a normal range."""
+"""Unit, and where the median of any cohort lies in it, also of newborns, of dialysis or of shock: no normal range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Analyte:
         molar: LOINC codes that report an amount concentration.
         other: LOINC codes of other scales.
         units: What laboratories report it in.
-        typical: Where medians lie in serum, plasma or whole blood.
+        typical: Where medians lie in serum, plasma or whole blood; left out where sick cohorts overlap another unit.
         enzyme: Whether an international unit is the enzyme unit U (1 umol/min).
     """
 
@@ -53,7 +53,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("2160-0", "38483-4"),
         molar=("14682-9",),
         units=("mg/dL", "umol/L", "mmol/L", "mg/L"),
-        typical=("umol/L", 40.0, 200.0),
+        typical=("umol/L", 20.0, 900.0),
     ),
     Analyte(
         words=("glucose", "glukose"),
@@ -69,7 +69,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("1975-2", "1968-7", "42719-5"),
         molar=("14631-6", "14629-0"),
         units=("mg/dL", "umol/L"),
-        typical=("umol/L", 3.0, 60.0),
+        typical=("umol/L", 3.0, 250.0),
     ),
     Analyte(
         words=("urea nitrogen", "bun"),
@@ -77,7 +77,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("3094-0", "6299-2"),
         molar=("14937-7",),
         units=("mg/dL", "mmol/L"),
-        typical=("mmol/L", 3.0, 14.0),
+        typical=("mmol/L", 3.0, 30.0),
     ),
     Analyte(
         words=("urea", "harnstoff"),
@@ -85,7 +85,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("3091-6", "20977-5"),
         molar=("22664-7", "72903-8"),
         units=("mg/dL", "mmol/L", "g/L"),
-        typical=("mmol/L", 3.0, 14.0),
+        typical=("mmol/L", 3.0, 30.0),
     ),
     Analyte(
         words=("lactate", "laktat"),
@@ -93,7 +93,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("14118-4",),
         molar=("2524-7", "32693-4", "2518-9", "2519-7"),
         units=("mmol/L", "mg/dL"),
-        typical=("mmol/L", 0.6, 5.0),
+        typical=("mmol/L", 0.6, 9.0),
     ),
     Analyte(
         words=("hdl", "hdl cholesterol"),
@@ -142,7 +142,6 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("19123-9",),
         molar=("2601-3",),
         units=("mg/dL", "mmol/L", "meq/L"),
-        typical=("mmol/L", 0.6, 1.15),
     ),
     Analyte(
         words=("phosphate", "phosphorus"),
@@ -150,7 +149,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("2777-1",),
         molar=("14879-1",),
         units=("mg/dL", "mmol/L"),
-        typical=("mmol/L", 0.7, 2.0),
+        typical=("mmol/L", 0.7, 2.6),
     ),
     Analyte(
         words=("uric acid", "urate"),
@@ -172,7 +171,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("718-7", "20509-6"),
         molar=("59260-0",),
         units=("g/dL", "g/L", "mmol/L"),
-        typical=("g/L", 70.0, 165.0),
+        typical=("g/L", 60.0, 200.0),
     ),
     Analyte(
         words=("albumin",),
@@ -188,7 +187,7 @@ ANALYTES: tuple[Analyte, ...] = (
         mass=("2498-4",),
         molar=("14798-3",),
         units=("ug/dL", "umol/L"),
-        typical=("umol/L", 4.0, 35.0),
+        typical=("umol/L", 4.0, 60.0),
     ),
     Analyte(
         words=("potassium",),
