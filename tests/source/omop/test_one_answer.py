@@ -31,7 +31,9 @@ PICKS = (
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("data", "version"), [("synthea_omop", "5.4"), ("mimic4_demo_omop", "5.3")])
+@pytest.mark.parametrize(
+    ("data", "version"), [("synthea_omop", "5.4"), pytest.param("mimic4_demo_omop", "5.3", marks=pytest.mark.slow)]
+)
 def test_four_forms_of_one_cdm_answer_alike(
     data: str, version: str, data_folder: Path, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
@@ -47,7 +49,7 @@ def test_four_forms_of_one_cdm_answer_alike(
     with source(folder) as csv:
         assert csv.name == f"OMOP CDM {version} in {data}"
         expected = _answers(csv)
-        codes = csv.codes(PICKS)
+        codes, noticed = csv.codes(PICKS), csv.noticed()
     picked = expected["picked"]
     assert picked.height > 0
     assert dict(zip(picked.columns, map(str, picked.dtypes), strict=True))["pick"] == "Int16"
@@ -64,6 +66,7 @@ def test_four_forms_of_one_cdm_answer_alike(
             for name, table in expected.items():
                 assert_frame_equal(table, found[name])
             assert other.codes(PICKS) == codes
+            assert other.noticed() == noticed
             other.check_unchanged()
 
 
