@@ -126,7 +126,9 @@ def test_a_broken_regular_expression_is_refused() -> None:
         parse(WHOLE.replace("value: result", "value: result\n        matches: '['"), name="events.yaml")
 
 
-@pytest.mark.parametrize(("span", "seconds"), [("1 h", 3600.0), ("-90 min", -5400.0), ("250 ms", 0.25), ("2 d", 172800)])
+@pytest.mark.parametrize(
+    ("span", "seconds"), [("1 h", 3600.0), ("-90 min", -5400.0), ("250 ms", 0.25), ("2 d", 172800)]
+)
 def test_spans_are_seconds(span: str, seconds: float) -> None:
     assert seconds_of(span) == seconds
 
