@@ -53,6 +53,22 @@ class DuckEngine:
     name: str
     connection: duckdb.DuckDBPyConnection
     dialect: Literal["duckdb"] = field(default="duckdb", init=False)
+    _views: dict[Any, Expression] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, expression: Expression) -> Expression:
+        """Return the same table as a view, so that questions over it are short to compile. Nothing is held."""
+        operation = expression.op()
+        if operation not in self._views:
+            name = f"wardgate:once-{len(self._views)}"
+            found: Exception | None = None
+            try:
+                self.connection.execute(f"CREATE VIEW {quoted(name)} AS {statement(expression, dialect='duckdb')}")
+            except duckdb.Error as error:
+                found = problem(self.name, error)
+            if found is not None:
+                raise found
+            self._views[operation] = ibis.table(expression.schema(), name=name)
+        return self._views[operation]
 
     def batches(self, expression: Expression) -> Iterator[pl.DataFrame]:
         """Run an expression and yield its rows in batches, an empty one where there are none; one is held at a time.

@@ -104,6 +104,9 @@ class Engine(Protocol):
     def dialect(self) -> Literal["duckdb", "postgres"]:
         """How it is spoken to."""
 
+    def once(self, expression: Expression) -> Expression:
+        """Return a table for use in many questions: where it can, the engine gives it a name, and holds no row."""
+
     def batches(self, expression: Expression) -> Iterator[pl.DataFrame]:
         """Run it and yield its rows in batches; one is held at a time.
 

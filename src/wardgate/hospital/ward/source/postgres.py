@@ -61,6 +61,10 @@ class PostgresEngine:
     dialect: Literal["postgres"] = field(default="postgres", init=False)
     _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
 
+    def once(self, expression: Expression) -> Expression:
+        """Return the table as it is: whoever may only read can make no view."""
+        return expression
+
     def batches(self, expression: Expression) -> Iterator[pl.DataFrame]:
         """Run an expression and yield its rows in batches, an empty one where there are none.
 

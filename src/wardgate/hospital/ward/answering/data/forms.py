@@ -63,7 +63,7 @@ def warehouse_sql(study: Study, dialect: str, *, schema: str | None) -> Mapping[
         raise Invalid(f"found dialect '{dialect}', expected one of {', '.join(DIALECTS)}")
     if not study.of_events:
         raise Invalid(f"study '{study.id}' asks for the fields of one table; only a study of events can be compiled")
-    exported = export_expressions(unbound_tables(schema), picks_of(study))
+    exported = export_expressions(unbound_tables(schema, upper=dialect == "snowflake"), picks_of(study))
     long = exported["codes"]
     codes = long.group_by("code", "concept_id").aggregate(parent_codes=long.parent.collect())
     texts = {"dialect": dialect, "study": study.id, "sha256": study.fingerprint(), "version": VERSION}

@@ -30,7 +30,7 @@ class Sample:
     @classmethod
     def of(cls, source: EventSource, picks: Sequence[Pick]) -> "Sample":
         """Return a look at everybody."""
-        return cls(source=source, picks=tuple(picks), asked=source.picked(picks))
+        return cls(source=source, picks=tuple(picks), asked=source.engine.once(source.picked(picks)))
 
     def only(self, parts: int) -> "Sample":
         """Return a look at fewer persons."""
@@ -42,11 +42,11 @@ class Sample:
 
     def persons(self) -> Expression:
         """Return the persons."""
-        return self._some(self.source.persons())
+        return self._some(self.source.engine.once(self.source.persons()))
 
     def visits(self) -> Expression:
         """Return one row a visit: subject_id, visit, start, end. A start or end with a date alone is the whole day."""
-        every = self.source.every()
+        every = self.source.engine.once(self.source.every())
         rows = self._some(every.filter((every.table == "visit") & every.time.notnull()))
         rows = rows.select("subject_id", "visit", start=opened(rows.time), end=rows.end)
         by = rows.filter(rows.visit.notnull()).group_by(["subject_id", "visit"])

@@ -25,15 +25,15 @@ class Asked:
 
     def events(self, picks: Sequence[Pick]) -> Expression:
         """Return the events of these picks; `pick` is the place in `picks`."""
-        return self._sliced(self.source.picked(picks))
+        return self._sliced(self.source.engine.once(self.source.picked(picks)))
 
     def persons(self) -> Expression:
         """Return the persons."""
-        return self._sliced(self.source.persons())
+        return self._sliced(self.source.engine.once(self.source.persons()))
 
     def periods(self) -> Expression:
         """Return the observed times."""
-        return self._sliced(self.source.periods())
+        return self._sliced(self.source.engine.once(self.source.periods()))
 
     def run(self, expression: Expression) -> pl.DataFrame:
         """Run an expression and return all of its rows.
