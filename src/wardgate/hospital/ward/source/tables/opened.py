@@ -12,7 +12,7 @@ from wardgate.hospital.ward.source.code_maps import apply_code_maps, read_code_m
 from wardgate.hospital.ward.source.duckdb_engine import DuckEngine, closed_connection, problem
 from wardgate.hospital.ward.source.events import EVERY, Expression
 from wardgate.hospital.ward.source.files import Listed, listed
-from wardgate.hospital.ward.source.over_events import CODES, OverEvents
+from wardgate.hospital.ward.source.over_events import CODES, OverEvents, as_view
 from wardgate.hospital.ward.source.tables.counted import counted, unmapped
 from wardgate.hospital.ward.source.tables.views import EVENTS, Telling, base_views, events_of, tellings, wanted
 from wardgate.records.code_map import CodeMap
@@ -75,7 +75,7 @@ def opened_tables(
             name=name,
             kind="tables",
             engine=DuckEngine(name=name, connection=connection),
-            events=_events(maps, settings),
+            events=as_view(connection, _events(maps, settings), "mapped"),
             code_rows=ibis.table(dict(CODES), name=_CODES),
             found=lambda: noticed,
             unchanged=lambda: _check_unchanged(paths, prints),
