@@ -100,7 +100,7 @@ class Book:
 
 def records_in(folder: Path, persons: int) -> Found:
     """Write the hospital's records."""
-    from wardgate.simulate.large import write_large
+    from wardgate.simulate.records.large import write_large
 
     began = time.perf_counter()
     written = write_large(folder, persons=persons, seed=SEED)

@@ -5,7 +5,7 @@ from typing import Any
 
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
-from wardgate.simulate.vocabulary import MEASURES, UNITS
+from wardgate.simulate.records.vocabulary import MEASURES, UNITS
 
 SECOND = {
     "heart_rate": "max", "systolic": "min", "diastolic": "min", "respiratory_rate": "max", "temperature": "max",

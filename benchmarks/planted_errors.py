@@ -38,10 +38,10 @@ from wardgate.hospital.ward.source.opening import opened
 from wardgate.records.named import Named
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
-from wardgate.simulate.course import Site
-from wardgate.simulate.plant import Planted, plant
-from wardgate.simulate.record_hospitals import write_hospital
-from wardgate.simulate.records import records
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.hospitals import write_hospital
+from wardgate.simulate.records.plant import Planted, plant
+from wardgate.simulate.records.tables import records
 
 Told = dict[str, Any]
 PERSONS = 2_000

@@ -9,7 +9,7 @@ keeps them in a DuckDB file and one that exported CSV.
 import sys
 from pathlib import Path
 
-from wardgate.simulate.record_hospitals import build
+from wardgate.simulate.records.hospitals import build
 
 folder = Path(sys.argv[1])
 persons = int(sys.argv[2]) if len(sys.argv) > 2 else 3_000

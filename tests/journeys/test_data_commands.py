@@ -9,10 +9,10 @@ import pytest
 
 from wardgate.cli import run
 from wardgate.records.data_check import DataCheck
-from wardgate.simulate.course import Site
 from wardgate.simulate.hospitals import build
-from wardgate.simulate.record_hospitals import write_hospital
-from wardgate.simulate.records import records
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.hospitals import write_hospital
+from wardgate.simulate.records.tables import records
 
 EXAMPLE = "examples/omop/study.yaml"
 

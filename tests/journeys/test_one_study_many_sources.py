@@ -16,9 +16,9 @@ from wardgate.hospital.ward.cohort.from_events.build import build
 from wardgate.hospital.ward.source.opening import opened, place_of
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
-from wardgate.simulate.course import Site
-from wardgate.simulate.record_hospitals import write_hospital
-from wardgate.simulate.records import records
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.hospitals import write_hospital
+from wardgate.simulate.records.tables import records
 
 SITE = Site(id="northport")
 FORMS = ("parquet", "csv", "duckdb", "postgres", "meds", "meds of postgres")

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from wardgate.records.errors import Invalid
-from wardgate.simulate.plant import Planted, plant
-from wardgate.simulate.records import Tables, records
+from wardgate.simulate.records.plant import Planted, plant
+from wardgate.simulate.records.tables import Tables, records
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from wardgate.hospital.ward.source.opening import opened
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import parse as parse_source
 from wardgate.records.study_file import parse as parse_study
-from wardgate.simulate.course import Site
-from wardgate.simulate.large import write_large
-from wardgate.simulate.record_hospitals import HOSPITALS, Form, build, write_hospital
-from wardgate.simulate.records import records
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.hospitals import HOSPITALS, Form, build, write_hospital
+from wardgate.simulate.records.large import write_large
+from wardgate.simulate.records.tables import records
 
 
 def test_five_hospitals_are_written_in_three_forms(tmp_path: Path) -> None:

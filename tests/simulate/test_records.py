@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from wardgate.simulate.course import CENTRES, COEFFICIENTS, DAY, Site, cancer, course
-from wardgate.simulate.forms import FORMS
-from wardgate.simulate.records import CLINICAL, IDS_PER_PERSON, LATE, NO_UNIT, Tables, events, records
-from wardgate.simulate.vocabulary import LOCAL, MEASURES, UNITS, vocabulary
+from wardgate.simulate.records.course import CENTRES, COEFFICIENTS, DAY, Site, cancer, course
+from wardgate.simulate.records.forms import FORMS
+from wardgate.simulate.records.tables import CLINICAL, IDS_PER_PERSON, LATE, NO_UNIT, Tables, events, records
+from wardgate.simulate.records.vocabulary import LOCAL, MEASURES, UNITS, vocabulary
 
 TIMES = {
     "visit_occurrence": "visit_start_datetime",

@@ -12,9 +12,9 @@ from wardgate.hospital.ward.cohort.load import load
 from wardgate.records.canonical import canonical
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
-from wardgate.simulate.course import Site
-from wardgate.simulate.record_hospitals import write_hospital
-from wardgate.simulate.records import records
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.hospitals import write_hospital
+from wardgate.simulate.records.tables import records
 
 NAME = "Zanthippa Quillfeather"
 SITE = Site(id="northport")

@@ -32,10 +32,10 @@ def _lines(record: DataCheck) -> Iterator[str]:
 
 
 def _feature(one: FeatureCheck) -> str:
-    units = [
+    units = tuple(
         f"{unit.unit or 'no unit'}{_of(unit.share)}{'' if unit.converted is None else ' converted' * unit.converted}"
         for unit in one.units
-    ]
+    )
     return f"  {one.feature:<32}{_share(one.coverage):>7}{_share(one.out_of_range):>9}  {listed(units)}".rstrip()
 
 

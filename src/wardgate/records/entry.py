@@ -23,9 +23,9 @@ class Criterion(Record):
         anchor: What the window is relative to: the entry's start or end, or the index date.
         window_days: [from, to] in days after the anchor, both ends included; negative is before. Days are of 24 hours.
             On no account does the window reach beyond the index date: who enters may not depend on the future.
-        calendar_days: Count days of the calendar instead: from midnight at the start of the anchor's day + `from` to the
-            last moment of the anchor's day + `to`, so that [0, 0] is the anchor's own day; still not beyond the index
-            date. OHDSI definitions count so.
+        calendar_days: Count days of the calendar instead: from midnight at the start of the anchor's day + `from` to
+            the last moment of the anchor's day + `to`, so that [0, 0] is the anchor's own day; still not beyond the
+            index date. OHDSI definitions count so.
         at_least, at_most: How many events; `at_most: 0` excludes.
         first: Only the person's first event of the set counts.
         value: Only events whose number lies in [low, high], in `unit`.

@@ -12,10 +12,10 @@ from wardgate.hospital.ward.cohort.from_events.picks import picks_of
 from wardgate.hospital.ward.source.omop.opened import opened_omop
 from wardgate.records.feature import Feature
 from wardgate.records.source_file import SourceFile
-from wardgate.simulate.course import Site
-from wardgate.simulate.plant import Planted, plant
-from wardgate.simulate.record_hospitals import write_hospital
-from wardgate.simulate.records import records
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.hospitals import write_hospital
+from wardgate.simulate.records.plant import Planted, plant
+from wardgate.simulate.records.tables import records
 
 CREATININE = Feature(name="creatinine", type="number", unit="umol/L", range=(9.0, 2000.0), concepts="creatinine")
 STUDY = study(CREATININE, DIABETES.model_copy(update={"concepts": "heart_rate", "name": "watched"}))

@@ -17,7 +17,7 @@ from wardgate.hospital.ward.source.omop.opened import opened_omop
 from wardgate.records.concepts import Concept
 from wardgate.records.source_file import SourceFile
 from wardgate.records.study_file import parse
-from wardgate.simulate.record_hospitals import build
+from wardgate.simulate.records.hospitals import build
 
 
 def read(source: EventSource, expression: Any) -> pl.DataFrame:

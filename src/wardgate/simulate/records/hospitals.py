@@ -11,8 +11,8 @@ import polars as pl
 import yaml
 
 from wardgate.records.source_file import NAME_OF_FILE, SCHEMA
-from wardgate.simulate.course import Site
-from wardgate.simulate.records import records
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.tables import records
 
 Form = Literal["parquet", "csv", "duckdb"]
 

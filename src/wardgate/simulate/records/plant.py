@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from wardgate.records.errors import Invalid
-from wardgate.simulate.records import Tables
-from wardgate.simulate.vocabulary import INPATIENT, MEASURES, UNITS, Measure
+from wardgate.simulate.records.tables import Tables
+from wardgate.simulate.records.vocabulary import INPATIENT, MEASURES, UNITS, Measure
 
 
 class Planted(StrEnum):

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from wardgate.records.errors import Invalid
-from wardgate.simulate.course import Site
-from wardgate.simulate.records import events, records
-from wardgate.simulate.vocabulary import vocabulary
+from wardgate.simulate.records.course import Site
+from wardgate.simulate.records.tables import events, records
+from wardgate.simulate.records.vocabulary import vocabulary
 
 BUSY = Site(id="large", stays_per_year=0.266, vital_hours=(2, 10, 18), laboratory_hours=(6,))
 """Writes down about 200 events a person in six years."""

@@ -1,7 +1,7 @@
-"""Simulated hospital records as OMOP CDM 5.4 tables, with known truth: see `simulate/course.py`.
+"""Simulated hospital records as OMOP CDM 5.4 tables, with known truth: see `simulate/records/course.py`.
 
 Records have the blemishes that honest ones have, at small rates: numbers without a unit, results that arrive after the
-patient has left, slipped decimal points. Nothing else is wrong with them; `simulate/plant.py` adds what is.
+patient has left, slipped decimal points. Nothing else is wrong with them; `simulate/records/plant.py` adds what is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from wardgate.simulate.course import DAY, HOUR, Course, Floats, Ints, Site, course
-from wardgate.simulate.forms import frame, moments, texts
-from wardgate.simulate.vocabulary import (
+from wardgate.simulate.records.course import DAY, HOUR, Course, Floats, Ints, Site, course
+from wardgate.simulate.records.forms import frame, moments, texts
+from wardgate.simulate.records.vocabulary import (
     AWAKE,
     CHRONIC,
     CONDITIONS,

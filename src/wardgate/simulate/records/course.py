@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.simulate.vocabulary import CHRONIC, MEASURES, Measure
+from wardgate.simulate.records.vocabulary import CHRONIC, MEASURES, Measure
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
