@@ -28,6 +28,8 @@ STUDIES = (
     "heart/federated.yaml",
     "diabetes130/study.yaml",
 )
+OF_EVENTS = ("omop/study.yaml", "eicu/study.yaml", "physionet/study.yaml")
+NO_STUDIES = ("mapping.yaml", "source.yaml", "events.yaml")
 FOLDERS = {"ist": "ist_stroke", "heart": "uci_heart", "diabetes130": "diabetes130"}
 
 
@@ -61,7 +63,14 @@ def test_a_shipped_study_lints_clean_and_its_mapping_serves_it(root: Path, name:
 
 def test_every_shipped_study_is_tested(root: Path) -> None:
     found = [path.relative_to(root / "examples") for path in (root / "examples").rglob("*.yaml")]
-    assert sorted(str(path) for path in found if "mapping" not in path.name) == sorted(STUDIES)
+    assert sorted(str(path) for path in found if path.name not in NO_STUDIES) == sorted((*STUDIES, *OF_EVENTS))
+
+
+@pytest.mark.parametrize("name", OF_EVENTS)
+def test_a_shipped_study_of_events_lints_clean_and_its_readme_shows_how_to_check_it(root: Path, name: str) -> None:
+    assert read(root, name).of_events
+    readme = (root / "examples" / name).parent / "README.md"
+    assert f"--study examples/{name}" in readme.read_text(encoding="utf-8")
 
 
 def test_the_noisy_study_spends_one_epsilon_and_no_more(root: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.examples_data.conftest import Example, script
+from tests.examples.conftest import Example, script
 
 from wardgate.hospital.ward.cohort.from_events.build import build
 from wardgate.hospital.ward.source.opening import opened

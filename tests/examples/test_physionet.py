@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.examples_data.conftest import Example
+from tests.examples.conftest import Example
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
