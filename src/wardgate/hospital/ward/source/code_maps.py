@@ -7,6 +7,7 @@ import ibis
 import ibis.expr.operations as ops
 
 from wardgate.hospital.ward.source.events import EVERY, Expression
+from wardgate.hospital.ward.source.texts import text_in
 from wardgate.records.code_map import CodeMap, parse
 from wardgate.records.errors import Invalid
 
@@ -22,14 +23,7 @@ def read_code_maps(folder: Path, files: Sequence[str]) -> CodeMap:
         path = (folder / file).resolve()
         if not path.is_relative_to(folder.resolve()) or not path.is_file():
             raise Invalid(f"the code map {file} is missing in {folder.name}; correct 'codes' in source.yaml")
-        text: str | None = None
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            text = None
-        if text is None:
-            raise Invalid(f"the code map {file} is not UTF-8 text; save it as UTF-8")
-        texts.append((file, text))
+        texts.append((file, text_in(path)))
     return parse(texts)
 
 

@@ -6,7 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardgate.hospital.ward.source.code_maps import apply_code_maps, read_code_maps
 from wardgate.hospital.ward.source.events import EventSource
+from wardgate.hospital.ward.source.over_events import OverEvents
+from wardgate.hospital.ward.source.texts import text_in
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import NAME_OF_FILE, Postgres, SourceFile, parse
 
@@ -70,13 +73,7 @@ def place_of(where: str) -> Place:
 
 
 def _written(path: Path) -> SourceFile:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise Invalid(f"{path.name} is not UTF-8 text; save it as UTF-8")
-    return parse(text, name=path.name)
+    return parse(text_in(path), name=path.name)
 
 
 def _seen(folder: Path) -> SourceFile:
@@ -135,7 +132,21 @@ def opened(
     if settings is None:
         raise Invalid(f"{folder.name} holds one table with a mapping, expected records; a table has no events")
     with _opener(settings.kind)(folder, settings, memory_limit_mb=memory_limit_mb, threads=threads) as source:
-        yield source
+        yield _recoded(source, folder, settings) if settings.codes and settings.kind == "omop" else source
+
+
+def _recoded(source: EventSource, folder: Path, settings: SourceFile) -> EventSource:
+    """The events of a CDM with the hospital's own codes mapped; the other adapters map theirs while they read."""
+    events = source.engine.once(apply_code_maps(source.every(), read_code_maps(folder, settings.codes)))
+    return OverEvents(
+        name=source.name,
+        kind=source.kind,
+        engine=source.engine,
+        events=events,
+        code_rows=source.engine.once(source.code_table()),
+        found=source.noticed,
+        unchanged=source.check_unchanged,
+    )
 
 
 def _opener(kind: str) -> Opener:

@@ -8,6 +8,7 @@ from wardgate.hospital.ward.cohort.from_events.build import build
 from wardgate.hospital.ward.cohort.from_files.build import load_files, read_mapping
 from wardgate.hospital.ward.generators.recommendation import recommendation
 from wardgate.hospital.ward.source.opening import Place, opened, place_of
+from wardgate.hospital.ward.source.texts import text_in
 from wardgate.records.bands import at_least, band
 from wardgate.records.data_check import DataCheck
 from wardgate.records.errors import Invalid
@@ -67,10 +68,4 @@ def _site(folder: Path) -> str:
     path = folder / HOSPITAL
     if not path.is_file():
         return UNNAMED
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise Invalid(f"{path.name} is not UTF-8 text; save it as UTF-8")
-    return parse_hospital(text, name=path.name).id
+    return parse_hospital(text_in(path), name=path.name).id

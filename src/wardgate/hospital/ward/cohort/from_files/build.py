@@ -11,6 +11,7 @@ from wardgate.hospital.ward.cohort.cohort import Cohort, Step
 from wardgate.hospital.ward.cohort.findings import Counts, Quality, judge, wrong_unit
 from wardgate.hospital.ward.cohort.from_files import expressions
 from wardgate.hospital.ward.source.files import Source, opened
+from wardgate.hospital.ward.source.texts import text_in
 from wardgate.records.bands import shown
 from wardgate.records.errors import Invalid
 from wardgate.records.mapping import Mapping, parse_for
@@ -50,13 +51,7 @@ def read_mapping(path: Path, study: Study) -> Mapping:
     """
     if not path.is_file():
         raise Invalid(f"{path.name} is missing in {path.parent.name}; it says where each field of the study is found")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise Invalid(f"{path.name} is not UTF-8 text; save it as UTF-8")
-    return _parsed(text, study.to_bytes(), path.name)
+    return _parsed(text_in(path), study.to_bytes(), path.name)
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import ibis
@@ -19,6 +18,7 @@ from wardgate.hospital.ward.source.fhir.resources import READERS
 from wardgate.hospital.ward.source.fhir.tally import Tally
 from wardgate.hospital.ward.source.over_events import CODES as CODE_COLUMNS
 from wardgate.hospital.ward.source.over_events import OverEvents
+from wardgate.hospital.ward.source.stamps import Stamps
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import SourceFile
 
@@ -33,16 +33,6 @@ _PERSON_BYTES, _MEDICATION_BYTES = 100, 500
 _RESOURCE_BYTES = 24
 _OWN_SHARE = 0.25
 """Of the memory limit, what the bookkeeping beside DuckDB may use."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stamp:
-    """What shows that a file was replaced or written to."""
-
-    name: str
-    inode: int
-    size: int
-    changed_ns: int
 
 
 @contextmanager
@@ -66,7 +56,7 @@ def opened_fhir(
     """
     place = (folder / settings.place).resolve()
     paths = _files(place)
-    stamps = _stamps(paths)
+    stamps = Stamps.of(lambda: _files(place))
     tally = Tally()
     name = f"FHIR R4 export in {place.name}"
     context = Context(
@@ -83,11 +73,7 @@ def opened_fhir(
         _read(_by_type(paths, tally), context, held)
         held.finish()
 
-        def unchanged() -> None:
-            if _stamps(_files(place)) != stamps:
-                raise Invalid(f"{name} changed while it was read; export it again into a folder that nobody writes to")
-
-        unchanged()
+        stamps.check()
         yield OverEvents(
             name=name,
             kind="fhir",
@@ -95,7 +81,7 @@ def opened_fhir(
             events=ibis.table(dict(EVERY), name=EVENTS),
             code_rows=ibis.table(dict(CODE_COLUMNS), name=CODES),
             found=tally.noticed,
-            unchanged=unchanged,
+            unchanged=stamps.check,
         )
 
 
@@ -112,18 +98,6 @@ def _files(place: Path) -> tuple[Path, ...]:
         if not path.is_file():
             raise Invalid(f"{path.name} is no file, expected ndjson")
     return paths
-
-
-def _stamps(paths: tuple[Path, ...]) -> tuple[_Stamp, ...]:
-    try:
-        return tuple(
-            _Stamp(name=path.name, inode=stat.st_ino, size=stat.st_size, changed_ns=stat.st_mtime_ns)
-            for path in paths
-            for stat in (path.stat(),)
-        )
-    except OSError:
-        pass
-    raise Invalid("a file of the export vanished while it was read; export it again")
 
 
 def _by_type(paths: tuple[Path, ...], tally: Tally) -> Mapping[str, list[Path]]:

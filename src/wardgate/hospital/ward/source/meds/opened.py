@@ -21,13 +21,13 @@ from wardgate.hospital.ward.source.meds.layout import (
     layout_of,
 )
 from wardgate.hospital.ward.source.over_events import CODES, OverEvents, as_view
+from wardgate.hospital.ward.source.stamps import Stamps
 from wardgate.records.concepts import TableName
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import SourceFile
 
 _SQL = {"int64": "BIGINT", "timestamp(6)": "TIMESTAMP", "string": "VARCHAR", "float64": "DOUBLE"}
 
-Prints = Mapping[Path, tuple[int, int, int]]
 """Size, time of change and inode of every file."""
 
 
@@ -52,7 +52,7 @@ def opened_meds(
     if not root.is_dir():
         raise Invalid(f"{root.name} is no folder, expected a MEDS dataset; correct 'place' in source.yaml")
     maps = read_code_maps(folder, settings.codes)
-    before = _prints(root)
+    stamps = Stamps.of(lambda: (*data_files(root), root / CODES_FILE, root / DATASET_FILE))
     layout = layout_of(root)
     if layout.zoned and settings.timezone is None:
         raise Invalid(
@@ -76,10 +76,6 @@ def opened_meds(
         if found is not None:
             raise found
 
-        def unchanged() -> None:
-            if before is None or _prints(root) != before:
-                raise Invalid(f"{root.name} changed while it was read; nothing made from it is used. Read it again")
-
         yield OverEvents(
             name=name,
             kind="meds",
@@ -87,7 +83,7 @@ def opened_meds(
             events=events,
             code_rows=ibis.table(dict(CODES), name="codes"),
             found=lambda: noticed,
-            unchanged=unchanged,
+            unchanged=stamps.check,
         )
 
 
@@ -205,16 +201,3 @@ def _absent(layout: Layout, settings: SourceFile) -> Iterator[Noticed]:
     if "unit" not in layout.columns and not settings.units and ("numeric_value" in layout.columns):
         what = "events without a unit, as there is no column 'unit' and source.yaml names no 'units'"
         yield Noticed(what=what, count=layout.rows, of=layout.rows, harm="odd")
-
-
-def _prints(root: Path) -> Prints | None:
-    """The files as they are now; None where they cannot even be listed."""
-    try:
-        return {path: _print(path) for path in (*data_files(root), root / CODES_FILE, root / DATASET_FILE)}
-    except (OSError, Invalid):
-        return None
-
-
-def _print(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino

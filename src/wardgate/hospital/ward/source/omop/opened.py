@@ -23,6 +23,7 @@ from wardgate.hospital.ward.source.omop.occurrences import Cdm, all_occurrences,
 from wardgate.hospital.ward.source.omop.tables import CLINICAL
 from wardgate.hospital.ward.source.over_events import as_view
 from wardgate.hospital.ward.source.postgres import listed, opened_postgres
+from wardgate.hospital.ward.source.stamps import Stamps
 from wardgate.records.errors import Invalid
 from wardgate.records.source_file import Postgres, SourceFile
 
@@ -38,7 +39,7 @@ class Omop:
     cdm: Cdm
     told: tuple[Noticed, ...]
     cells: Callable[[], Iterator[Noticed]]
-    stamps: Mapping[Path, tuple[int, int, int] | None]
+    stamps: Stamps
     kind: str = field(default="omop", init=False)
     _kept: dict[str, tuple[Noticed, ...]] = field(default_factory=dict, init=False, repr=False)
 
@@ -87,9 +88,7 @@ class Omop:
         Raises:
             Invalid: a file changed while it was read.
         """
-        for path, stamp in self.stamps.items():
-            if _stamp(path) != stamp:
-                raise Invalid(f"{path.name} changed while it was read; nothing was kept. Read it again when it rests")
+        self.stamps.check()
 
 
 @contextmanager
@@ -125,7 +124,7 @@ def opened_omop(
 def _of_folder(place: Path, settings: SourceFile, *, memory_limit_mb: int, threads: int) -> Iterator[Omop]:
     files = found(place)
     paths = [path for one in files for path in one.paths]
-    stamps = {path: _stamp(path) for path in paths}
+    stamps = Stamps.of(lambda: [path for one in found(place) for path in one.paths])
     relations = [relation(one) for one in files]
     with closed_connection(paths, memory_limit_mb=memory_limit_mb, threads=threads, ordered=False) as connection:
         yield _over_duckdb(connection, relations, place.resolve().name, settings, stamps)
@@ -134,7 +133,7 @@ def _of_folder(place: Path, settings: SourceFile, *, memory_limit_mb: int, threa
 @contextmanager
 def _of_duckdb(place: Path, settings: SourceFile, *, memory_limit_mb: int, threads: int) -> Iterator[Omop]:
     path = place.resolve()
-    stamps = {path: _stamp(path), path.with_name(path.name + ".wal"): _stamp(path.with_name(path.name + ".wal"))}
+    stamps = Stamps.of(lambda: (path, path.with_name(path.name + ".wal")))
     with opened_database(place, memory_limit_mb=memory_limit_mb, threads=threads) as connection:
         relations = duckdb_relations(connection, place.name)
         yield _over_duckdb(connection, relations, place.name, settings, stamps)
@@ -145,7 +144,7 @@ def _over_duckdb(
     relations: Sequence[Relation],
     place: str,
     settings: SourceFile,
-    stamps: Mapping[Path, tuple[int, int, int] | None],
+    stamps: Stamps,
 ) -> Omop:
     made = [typed(connection, one, timezone=settings.timezone) for one in relations]
     full = [one for one in made if one is not None]
@@ -176,7 +175,14 @@ def _of_postgres(postgres: Postgres, settings: SourceFile) -> Iterator[Omop]:
         place = f"the database {postgres.database}"
         absent = {table: columns for table, columns in there.absent.items() if table in full}
         yield _source(
-            engine, full, place, settings, there=set(there.tables), absent=absent, cells=lambda: iter(()), stamps={}
+            engine,
+            full,
+            place,
+            settings,
+            there=set(there.tables),
+            absent=absent,
+            cells=lambda: iter(()),
+            stamps=Stamps.of(tuple),
         )
 
 
@@ -189,7 +195,7 @@ def _source(
     there: set[str],
     absent: Mapping[str, tuple[str, ...]],
     cells: Callable[[], Iterator[Noticed]],
-    stamps: Mapping[Path, tuple[int, int, int] | None],
+    stamps: Stamps,
 ) -> Omop:
     if "person" not in tables:
         state = "has no rows" if "person" in there else "is absent"
@@ -245,12 +251,3 @@ def _version(engine: Engine, tables: Mapping[str, Expression], place: str) -> st
 def _first(engine: Engine, expression: Expression) -> tuple[object, ...] | None:
     frames: list[pl.DataFrame] = list(engine.batches(expression))
     return next((frame.row(0) for frame in frames if frame.height), None)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file does; None where there is none."""
-    try:
-        now = path.stat()
-    except OSError:
-        return None
-    return now.st_size, now.st_mtime_ns, now.st_ino

@@ -13,8 +13,10 @@ from wardgate.hospital.ward.source.duckdb_engine import DuckEngine, closed_conne
 from wardgate.hospital.ward.source.events import EVERY, Expression
 from wardgate.hospital.ward.source.files import Listed, listed
 from wardgate.hospital.ward.source.over_events import CODES, OverEvents, as_view
+from wardgate.hospital.ward.source.stamps import Stamps
 from wardgate.hospital.ward.source.tables.counted import counted, unmapped
 from wardgate.hospital.ward.source.tables.views import EVENTS, Telling, base_views, events_of, tellings, wanted
+from wardgate.hospital.ward.source.texts import text_in
 from wardgate.records.code_map import CodeMap
 from wardgate.records.errors import Invalid
 from wardgate.records.event_mapping import EventMapping, parse
@@ -25,7 +27,6 @@ _CODES = "own_codes"
 _EVENT_BYTES, _HELD_SHARE = 200, 0.4
 """What an event takes in memory, in round figures, and the share of the limit that all may take to be held."""
 
-Print = tuple[int, int, int]
 """Size, time of the last change in nanoseconds, and inode of a file."""
 
 
@@ -60,7 +61,7 @@ def opened_tables(
         for name, table in mapping.tables.items()
     }
     paths = sorted({path for one in files.values() for path in one.paths})
-    prints = _prints(paths)
+    stamps = Stamps.of(lambda: paths)
     with closed_connection(paths, memory_limit_mb=memory_limit_mb, threads=threads, ordered=False) as connection:
         told = _views(connection, mapping, files, settings.timezone)
 
@@ -78,7 +79,7 @@ def opened_tables(
             events=as_view(connection, _events(maps, settings), "mapped"),
             code_rows=ibis.table(dict(CODES), name=_CODES),
             found=lambda: noticed,
-            unchanged=lambda: _check_unchanged(paths, prints),
+            unchanged=stamps.check,
         )
         source.check_unchanged()
         yield source
@@ -93,14 +94,7 @@ def read_event_mapping(folder: Path, file: str) -> EventMapping:
     path = (folder / file).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         raise Invalid(f"the mapping {file} is missing in {folder.name}; correct 'mapping' in source.yaml")
-    text: str | None = None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise Invalid(f"{path.name} is not UTF-8 text; save it as UTF-8")
-    return parse(text, name=path.name)
+    return parse(text_in(path), name=path.name)
 
 
 def _views(
@@ -143,21 +137,3 @@ def _events(maps: CodeMap, settings: SourceFile) -> Expression:
         bare = events.unit.isnull() & events.numeric_value.notnull()
         events = events.mutate(unit=ibis.ifelse(bare, given, events.unit))
     return events
-
-
-def _prints(paths: Sequence[Path]) -> Mapping[Path, Print] | None:
-    """The files as they are now; None where one is gone."""
-    try:
-        stats = {path: path.stat() for path in paths}
-    except OSError:
-        return None
-    return {path: (stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in stats.items()}
-
-
-def _check_unchanged(paths: Sequence[Path], prints: Mapping[Path, Print] | None) -> None:
-    now = _prints(paths)
-    if prints is None or now is None:
-        raise Invalid("a file of the source is gone; nothing made from it is used. Put it back and read again")
-    changed = [path.name for path in paths if now[path] != prints[path]]
-    if changed:
-        raise Invalid(f"{', '.join(changed)} changed while it was read; nothing made from it is used. Read it again")
