@@ -4,10 +4,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from made_up import records, study
 from plain_source import Records, duck_source
 from polars.testing import assert_frame_equal
 from postgres_source import postgres_source
+from random_studies import records, study
 
 from wardgate.hospital.ward.cohort.cohort import Cohort
 from wardgate.hospital.ward.cohort.from_events.build import build

@@ -5,8 +5,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from made_up import records, study
 from plain_source import Records, duck_source, event
+from random_studies import records, study
 
 from wardgate.hospital.ward.cohort.from_events import sight
 from wardgate.hospital.ward.cohort.from_events.asked import KEY, Asked

@@ -4,8 +4,8 @@ from random import Random
 
 import oracle
 import pytest
-from made_up import records, study
 from plain_source import duck_source
+from random_studies import records, study
 
 from wardgate.hospital.ward.cohort.cohort import Cohort
 from wardgate.hospital.ward.cohort.from_events.build import build
