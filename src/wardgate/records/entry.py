@@ -20,7 +20,7 @@ class Criterion(Record):
         name: Of the step in the cohort flow; only the outermost rules need one.
         concepts: A concept set of the study, or `death`.
         table: Only events recorded there.
-        anchor: What the window is relative to: the entry's start or end, or the index date.
+        anchor: What the window is relative to: the entry's start, the index date, or where that is the end, the end.
         window_days: [from, to] in days after the anchor, both ends included; negative is before. Days are of 24 hours.
             On no account does the window reach beyond the index date: who enters may not depend on the future.
         calendar_days: Count days of the calendar instead: from midnight at the start of the anchor's day + `from` to
@@ -117,6 +117,11 @@ class Entry(Record):
         names = [rule.name for rule in self.rules]
         if any(name is None for name in names) or len(set(names)) != len(names):
             raise ValueError("every rule of an entry needs a name of its own, for the cohort flow")
+        if self.index == "start" and any("end" in _anchors(rule) for rule in self.rules):
+            raise ValueError(
+                "a window around the entry's end knows when it ends, which a model asked after its start cannot; use "
+                "'anchor: start' or 'index', or 'index: end'"
+            )
         return self
 
 
@@ -141,6 +146,11 @@ class Outcome(Record):
     competing: tuple[Name, ...] = ()
     competing_counts: Literal["negative", "unknown"] = "negative"
     follow_up: Literal["required", "assumed"] = "required"
+
+
+def _anchors(rule: Rule) -> set[str]:
+    """What the windows of a rule, and of the rules in it, are relative to."""
+    return {rule.anchor} if isinstance(rule, Criterion) else {one for part in rule.rules for one in _anchors(part)}
 
 
 Group.model_rebuild()

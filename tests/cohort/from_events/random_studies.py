@@ -100,11 +100,14 @@ def study(rng: Random) -> Study:
 
 
 def _entry(rng: Random) -> dict[str, Any]:
+    index = rng.choice(["start", "start", "end"])
+    several = range(rng.choice([0, 0, 1, 2]))
+    anchors = ["start", "index"] if index == "start" else ["start", "end", "index"]
     entry: dict[str, Any] = {
         "concepts": rng.choice([["stay"], ["visit"], ["illness"], ["stay", "illness"]]),
-        "index": rng.choice(["start", "start", "end"]),
+        "index": index,
         "index_hours": rng.choice([0, 0, 24, 0.5, 100]),
-        "rules": [{**_rule(rng, depth=0), "name": f"rule-{place}"} for place in range(rng.choice([0, 0, 1, 2]))],
+        "rules": [{**_rule(rng, anchors, depth=0), "name": f"rule-{place}"} for place in several],
     }
     options: dict[str, Any] = {
         "table": rng.choice(TABLES),
@@ -119,15 +122,15 @@ def _entry(rng: Random) -> dict[str, Any]:
     return entry | {name: value for name, value in options.items() if rng.random() < 0.15}
 
 
-def _rule(rng: Random, *, depth: int) -> dict[str, Any]:
+def _rule(rng: Random, anchors: list[str], *, depth: int) -> dict[str, Any]:
     if depth < 2 and rng.random() < 0.3:
-        group: dict[str, Any] = {"rules": [_rule(rng, depth=depth + 1) for _ in range(rng.randint(1, 3))]}
+        group: dict[str, Any] = {"rules": [_rule(rng, anchors, depth=depth + 1) for _ in range(rng.randint(1, 3))]}
         if rng.random() < 0.5:
             group[rng.choice(["at_least", "at_most"])] = rng.randint(0, 2)
         return group
     rule: dict[str, Any] = {
         "concepts": rng.choice([*SETS, "death"]),
-        "anchor": rng.choice(["start", "end", "index"]),
+        "anchor": rng.choice(anchors),
         "window_days": sorted(rng.choice([-400, -10, -3, -1, 0, 1, 5, 30]) for _ in range(2)),
     }
     if rng.random() < 0.3:

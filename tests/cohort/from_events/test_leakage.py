@@ -15,6 +15,7 @@ from wardgate.hospital.ward.cohort.from_events.features import gathered, units_r
 from wardgate.hospital.ward.cohort.from_events.slots import slots_of
 from wardgate.hospital.ward.cohort.from_events.survey import survey
 from wardgate.hospital.ward.cohort.from_events.wide import wide
+from wardgate.records.entry import Entry
 from wardgate.records.study import Study
 
 ENTRY_CODES = ("V/stay",)
@@ -111,3 +112,10 @@ def test_a_feature_that_looks_past_the_index_date_is_refused() -> None:
     plain["features"][-1]["window_hours"] = [-24, 1]
     with pytest.raises(ValueError, match="the feature would see the future"):
         Study.model_validate(plain)
+
+
+def test_a_window_around_the_end_needs_an_index_date_at_the_end() -> None:
+    inside = {"rules": [{"concepts": "ill", "anchor": "end", "window_days": [-5, 0]}], "name": "ill"}
+    assert Entry.model_validate({"concepts": ["stay"], "index": "end", "rules": [inside]}).rules
+    with pytest.raises(ValueError, match="knows when it ends"):
+        Entry.model_validate({"concepts": ["stay"], "rules": [inside]})
