@@ -111,18 +111,18 @@ def statement(expression: Expression, *, dialect: str) -> str:
     return f"SELECT {', '.join(columns)} FROM ({compiled(expression, dialect=dialect)}) AS answer"  # noqa: S608
 
 
-def compiled(expression: Expression, *, dialect: str) -> str:
+def compiled(expression: Expression, *, dialect: str, pretty: bool = False) -> str:
     """Compile stage by stage. Fused into one, every stage would be written out again for each use of it."""
-    return _compiled(expression.op(), dialect)
+    return _compiled(expression.op(), dialect, pretty)
 
 
 @lru_cache(maxsize=256)
-def _compiled(operation: Any, dialect: str) -> str:
+def _compiled(operation: Any, dialect: str, pretty: bool) -> str:
     """Hospitals whose sources are alike share one compilation, which costs more than many a query."""
     fused = ibis.options.sql.fuse_selects
     ibis.options.sql.fuse_selects = False
     try:
-        return str(ibis.to_sql(operation.to_expr(), dialect=dialect, pretty=False))
+        return str(ibis.to_sql(operation.to_expr(), dialect=dialect, pretty=pretty))
     finally:
         ibis.options.sql.fuse_selects = fused
 

@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import ibis
 import sqlglot
 
 from wardgate.formats.meds import VERSION
 from wardgate.hospital.ward.cohort.from_events.picks import picks_of
+from wardgate.hospital.ward.source.duckdb_engine import compiled
+from wardgate.hospital.ward.source.events import Expression
 from wardgate.hospital.ward.source.meds.written import PATIENTS, Written, write_meds
 from wardgate.hospital.ward.source.omop.export import export_expressions
 from wardgate.hospital.ward.source.omop.tables import unbound_tables
@@ -76,13 +77,8 @@ def warehouse_sql(study: Study, dialect: str, *, schema: str | None) -> Mapping[
     }
 
 
-def _sql(expression: object, dialect: str) -> str:
-    fused = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False
-    try:
-        text = str(ibis.to_sql(expression, dialect=DIALECTS[dialect]))
-    finally:
-        ibis.options.sql.fuse_selects = fused
+def _sql(expression: Expression, dialect: str) -> str:
+    text = compiled(expression, dialect=DIALECTS[dialect], pretty=True)
     if dialect != DIALECTS[dialect]:
         (text,) = sqlglot.transpile(text, read=DIALECTS[dialect], write=dialect, pretty=True)
     return f"{text};\n"

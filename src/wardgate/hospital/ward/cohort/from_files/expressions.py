@@ -6,19 +6,17 @@ The table has the columns that the mapping names, and the row's number. Nothing 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import ibis
 
 from wardgate.hospital.ward.cohort.units import Linear, conversion
+from wardgate.hospital.ward.source.duckdb_engine import compiled
+from wardgate.hospital.ward.source.events import Expression
 from wardgate.hospital.ward.source.files import ROW, VIEW
 from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
 from wardgate.records.mapping import FieldSource, LabelSource, Mapping, bounds
 from wardgate.records.study import Requirement, Study
-
-Expression = Any
-"""An Ibis value; Ibis ships no types that a checker could use."""
 
 MISSING, PRESENT, OUT_OF_RANGE, UNREADABLE = 0, 1, 2, 3
 """What a cell is: absent, usable, a number outside the plausible range, or a text with no meaning here."""
@@ -70,17 +68,7 @@ def _compiled(study_bytes: bytes, mapping_bytes: bytes) -> Query:
         for feature in study.features
         if feature.type in ("number", "integer")
     }
-    return Query(sql=_sql(_entries(source, study, mapping, units)), units=units)
-
-
-def _sql(expression: Expression) -> str:
-    """Compile stage by stage. Fused into one, every stage would be written out again for each use of it."""
-    fused = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False
-    try:
-        return str(ibis.to_sql(expression, dialect="duckdb"))
-    finally:
-        ibis.options.sql.fuse_selects = fused
+    return Query(sql=compiled(_entries(source, study, mapping, units), dialect="duckdb"), units=units)
 
 
 def _fields(study: Study) -> list[str]:
@@ -285,4 +273,4 @@ def would_fit(study: Study, mapping: Mapping, feature: Feature, linears: Sequenc
     counts = {"n": number.count()}
     for index, linear in enumerate(linears):
         counts[f"fit{index}"] = _finite(number, linear).between(low, high).sum().fill_null(0)
-    return _sql(source.aggregate(**counts))
+    return compiled(source.aggregate(**counts), dialect="duckdb")
