@@ -77,7 +77,7 @@ def opened(tmp_path: Path) -> Callable[..., Any]:
             settings=Settings(seed=1, issued_on="2026-01-02"),
             work=tmp_path / "work",
         ) as federation:
-            federation.links = {site: Unsteady(link) for site, link in federation.links.items()}
+            federation.carrier.links = {site: Unsteady(link) for site, link in federation.carrier.links.items()}
             for name, value in changes.items():
                 setattr(federation, name, value)
             yield federation
@@ -96,7 +96,7 @@ def plain_sum(federation: Federation, sites: tuple[str, ...]) -> np.ndarray[Any,
     """The sum that only a test can see: over the hospitals' own persons."""
     total = np.zeros(0)
     for site in sites:
-        part = federation.links[site].link._ward._bench.part("train")
+        part = federation.carrier.links[site].link._ward._bench.part("train")
         vector = step(Newton(beta=np.full(COLUMNS, 0.1)), part.x, part.y).vector
         total = vector if not len(total) else total + vector
     return total
@@ -104,7 +104,7 @@ def plain_sum(federation: Federation, sites: tuple[str, ...]) -> np.ndarray[Any,
 
 def vanish(federation: Federation, step: str, sites: Mapping[str, int]) -> None:
     for site, lasts in sites.items():
-        federation.links[site].step, federation.links[site].lasts = step, lasts
+        federation.carrier.links[site].step, federation.carrier.links[site].lasts = step, lasts
 
 
 def forever(*sites: str) -> dict[str, int]:
@@ -177,10 +177,10 @@ def test_a_hospital_that_dropped_out_of_an_exact_sum_stays_out_when_it_comes_bac
     with opened() as federation:
         vanish(federation, "newton", {"h2": 3})
         first = federation.ask(one_step(federation))
-        federation.links["h2"].step = ""
+        federation.carrier.links["h2"].step = ""
         second = federation.ask(one_step(federation))
         assert first.sites == second.sites == tuple(site for site in federation.sites if site != "h2")
-        assert federation.links["h2"].asked.count("newton") == 1
+        assert federation.carrier.links["h2"].asked.count("newton") == 1
 
 
 def test_a_noisy_fit_goes_on_without_a_hospital(opened: Callable[..., Any]) -> None:
@@ -242,7 +242,7 @@ def lying(
     """Ask one ward whatever the hub likes, and return its signed answer."""
     ask = Ask(what="a lie", computation=computation, sites=(site,), parameters=said)
     question, parcel = federation.exchange.sign(ask, [pack_bytes(name, data) for name, data in blobs], None)
-    link = federation.links[site].link
+    link = federation.carrier.links[site].link
     link.send(parcel)
     del question
     return open_answer(link.receive().envelope, site_key=link.public_key)
@@ -257,7 +257,7 @@ def held_at_confirm(federation: Federation) -> tuple[str, tuple[str, ...]]:
         if computation == "confirm":
             said = layout.peek(next(iter(questions.values())).envelope).predicate["parameters"]
             return said["sum"], tuple(said["survivors"])
-        questions = conversation.send(federation._carry(one_step(federation), questions))
+        questions = conversation.send(federation.carrier.carry(questions, computation="confirm"))
 
 
 def test_a_hub_that_feigns_a_drop_out_gets_no_second_story_from_anybody(opened: Callable[..., Any]) -> None:

@@ -53,7 +53,7 @@ def opened(tmp_path: Path) -> Callable[..., Any]:
 
 def pooled(federation: Federation) -> tuple[pl.DataFrame, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """All training persons in one table: only a test may hold it."""
-    parts = [federation.links[site]._ward._bench.part("train") for site in federation.sites]
+    parts = [federation.carrier.links[site]._ward._bench.part("train") for site in federation.sites]
     return (
         pl.concat([part.table for part in parts]),
         np.concatenate([part.x for part in parts]),
@@ -95,7 +95,7 @@ def test_a_noisy_fit_over_hospitals_says_what_it_cost(opened: Callable[..., Any]
         found = FederatedLogisticRegression(epsilon=2.0).run(federation, federation.study)
         assert found.gaussian
         assert "epsilon 2" in found.model.noise
-        ledgers = [federation.links[site]._ward._bench.door.ledger for site in federation.sites]
+        ledgers = [federation.carrier.links[site]._ward._bench.door.ledger for site in federation.sites]
         assert all(0 < ledger.epsilon("train") <= 2.0 * (1 + 1e-6) for ledger in ledgers)
 
 

@@ -54,7 +54,7 @@ def opened(tmp_path: Path) -> Callable[..., Any]:
 
 
 def benches(federation: Federation) -> list[Any]:
-    return [getattr(link, "link", link)._ward._bench for link in federation.links.values()]
+    return [getattr(link, "link", link)._ward._bench for link in federation.carrier.links.values()]
 
 
 def carried(federation: Federation, steps: Any, tell: Callable[[Ask], Told]) -> JointGan:
@@ -178,7 +178,9 @@ class Vanishing:
 
 def test_a_hospital_that_vanishes_on_the_way_is_missed_and_the_contest_goes_on(opened: Callable[..., Any]) -> None:
     with opened(more="drop_out: 0.25\n") as (federation, _):
-        federation.links = {site: Vanishing(link, 2 if site == "h2" else 99) for site, link in federation.links.items()}
+        federation.carrier.links = {
+            site: Vanishing(link, 2 if site == "h2" else 99) for site, link in federation.carrier.links.items()
+        }
         found = FederatedGan(settings=SMALL).fit(federation, federation.study)
         assert federation.exchange.dropped == {"h2"}
     assert found.rounds == 6
@@ -189,7 +191,9 @@ def test_a_hospital_that_vanishes_on_the_way_is_missed_and_the_contest_goes_on(o
 
 def test_without_drop_outs_a_broken_round_ends_the_contest_with_what_was_learnt(opened: Callable[..., Any]) -> None:
     with opened() as (federation, _):
-        federation.links = {site: Vanishing(link, 2 if site == "h2" else 99) for site, link in federation.links.items()}
+        federation.carrier.links = {
+            site: Vanishing(link, 2 if site == "h2" else 99) for site, link in federation.carrier.links.items()
+        }
         found = FederatedGan(settings=SMALL).fit(federation, federation.study)
     assert found.rounds == 4
     assert "ended after 2 of 4 rounds" in found.reason
@@ -278,8 +282,10 @@ def test_every_ward_refuses_a_critic_that_is_asked_amiss(opened: Callable[..., A
             terms = federation.exchange.terms(ask)
             lie = replace(ask, parameters=ask.parameters | spoilt)
             _, parcel = federation.exchange.sign(lie, [pack_vector("weights", weights)], terms)
-            federation.links["h0"].send(parcel)
-            answer = open_answer(federation.links["h0"].receive().envelope, site_key=federation.links["h0"].public_key)
+            federation.carrier.links["h0"].send(parcel)
+            answer = open_answer(
+                federation.carrier.links["h0"].receive().envelope, site_key=federation.carrier.links["h0"].public_key
+            )
             assert answer.outcome == "refused", what
             assert re.search(why, answer.refusal), (what, answer.refusal)
         assert all(bench.door.ledger.epsilon("train") == 0 for bench in benches(federation))

@@ -54,6 +54,9 @@ PLANTED = (
     ),
     Planted(contract="no-cycles", file="records/planted.py", line="import wardgate.records.planted_too"),
     Planted(contract="federation-in-one-process", file="federation/planted.py", line="import http.client"),
+    Planted(contract="engine-has-one-room-a-side", file="hub/planted.py", line="import nvflare"),
+    Planted(contract="engine-has-one-room-a-side", file="hospital/wire/planted.py", line="import nvflare"),
+    Planted(contract="road-carries", file="road/planted.py", line="import socket"),
 )
 
 

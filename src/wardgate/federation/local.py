@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy, source
+from wardgate.federation.carrier import Links
 from wardgate.federation.links import IsolatedLink, Link, LocalLink
 from wardgate.federation.reference import pooled_fit
 from wardgate.federation.session import Federation, OnEvent
@@ -173,7 +174,7 @@ def _opened(
             site_keys={site: link.public_key for site, link in links.items()},
             unsafe_accept_test_noise=settings.unsafe_entropy_seed is not None,
         )
-        yield Federation(exchange=exchange, links=links, pool=pool, on_event=on_event)
+        yield Federation(exchange=exchange, carrier=Links(links, pool), on_event=on_event)
 
 
 def _pooled(

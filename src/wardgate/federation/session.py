@@ -1,20 +1,18 @@
 """An open study: hospitals that were introduced to each other, and drivers that ask them."""
 
-from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from wardgate.federation.links import Link
+from wardgate.federation.carrier import Carrier
 from wardgate.hub.commons.directory import write_transcript
 from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.enrolment import Enrolled
-from wardgate.records.errors import Absent, CheckFailed, Invalid, Vanished
+from wardgate.records.errors import CheckFailed, Invalid, Vanished
 from wardgate.records.messages import SplitName
-from wardgate.records.parcel import Parcel
 from wardgate.records.study import Study
 
 T = TypeVar("T")
@@ -25,20 +23,18 @@ OnEvent = Callable[[str, int], None]
 
 @dataclass(slots=True, kw_only=True)
 class Federation:
-    """The hub's side of one study, and the roads to its hospitals.
+    """The hub's side of one study, and the road to its hospitals.
 
     Attributes:
         exchange: The conversation so far; every record of it is signed and logged.
-        links: The roads, by site.
-        pool: Hospitals that work at the same time.
+        carrier: The road to its hospitals.
         retries: How often an exact sum is asked again after hospitals did not answer.
         enrolled: Who takes part; empty until `enrol`.
         logs: Each site's own log; empty until `close`.
     """
 
     exchange: Exchange
-    links: Mapping[str, Link]
-    pool: ThreadPoolExecutor
+    carrier: Carrier
     retries: int = 2
     on_event: OnEvent = lambda _, __: None
     enrolled: Enrolled = field(default_factory=lambda: Enrolled(reviews={}, envelopes={}, sites=()))
@@ -155,39 +151,7 @@ class Federation:
         try:
             questions = next(conversation)
             while True:
-                questions = conversation.send(self._carry(ask, questions))
+                questions = conversation.send(self.carrier.carry(questions, computation=ask.computation))
         except StopIteration as end:
             told: Told = end.value
             return told
-
-    def _carry(self, ask: Ask, questions: Mapping[str, Parcel]) -> dict[str, Parcel]:
-        """Bring each site its question and return the answers of those that gave one."""
-
-        def converse(site: str) -> Parcel | None:
-            try:
-                self.links[site].send(questions[site])
-                return self.links[site].receive()
-            except Absent:
-                return None
-
-        if ask.computation in ("corpus", "review"):
-            answers = dict(zip(questions, self.pool.map(converse, questions), strict=True))
-        else:
-            answers = self._together(questions)
-        return {site: answer for site, answer in answers.items() if answer is not None}
-
-    def _together(self, questions: Mapping[str, Parcel]) -> dict[str, Parcel | None]:
-        """Send all before waiting for any: wards that are processes of their own then work at the same time."""
-        found: dict[str, Parcel | None] = {}
-        for site, parcel in questions.items():
-            try:
-                self.links[site].send(parcel)
-            except Absent:
-                found[site] = None
-        for site in questions:
-            if site not in found:
-                try:
-                    found[site] = self.links[site].receive()
-                except Absent:
-                    found[site] = None
-        return found

@@ -1,16 +1,16 @@
 """The folder of questions and releases between wire and ward. Nothing else connects the two.
 
-In a deployment it is a directory that both mount; in one process it is memory. Parcels are named by the digest
-of their bytes, written whole (write, fsync, rename) or not at all.
+In a deployment it is a directory that both mount; in one process it is memory. `questions` holds everything that came
+for the ward, `answers` everything that leaves it.
 """
 
-import os
 from pathlib import Path
 from typing import Literal, Protocol
 
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken
 from wardgate.records.parcel import Parcel
+from wardgate.road.box import Box as Folder
 
 Box = Literal["questions", "answers"]
 
@@ -53,31 +53,16 @@ class FolderSpool:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        for box in ("questions", "answers"):
-            (root / box).mkdir(mode=0o700, exist_ok=True)
+        self._boxes: dict[Box, Folder] = {"questions": Folder(root / "questions"), "answers": Folder(root / "answers")}
+
+    def box(self, box: Box) -> Folder:
+        """Return one of the two boxes, for whoever has to leave a parcel there until it is safe elsewhere."""
+        return self._boxes[box]
 
     def put(self, box: Box, parcel: Parcel) -> str:
-        data = parcel.to_bytes()
-        name = sha256(data)
-        final = self._root / box / f"{name}.parcel"
-        partial = final.with_suffix(".partial")
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(final)
-        return name
+        return self._boxes[box].put(parcel)
 
     def take(self, box: Box, name: str) -> Parcel:
-        if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
-            raise Broken("the spool holds no parcel of that name: expected a SHA-256")
-        path = self._root / box / f"{name}.parcel"
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise Broken(f"the spool holds no parcel {name[:16]} in {box}") from error
-        if sha256(data) != name:
-            raise Broken(f"parcel {name[:16]} in the spool was altered")
-        path.unlink()
-        return Parcel.from_bytes(data)
+        parcel = self._boxes[box].read(name)
+        self._boxes[box].remove(name)
+        return parcel
