@@ -12,7 +12,7 @@ PURE = ("records", "measures", "privacy", "sums", "marginals", "policy", "papers
 NOT_SPEAKING = (*PURE, "hospital/ward", "hospital/spool", "hub")
 """Rooms that print nothing: what they print could leave."""
 
-MAY_READ_THE_CLOCK = ("cli/", "hospital/app.py", "hub/app.py", "bedside/app.py")
+MAY_READ_THE_CLOCK = ("cli/", "hospital/app/", "hub/app.py", "bedside/app.py")
 """Where `now` and the environment come from; everybody else is handed them."""
 
 DYNAMIC = {"__import__", "eval", "exec", "compile", "breakpoint", "globals"}

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from wardgate.hospital.app import WardProcess
+from wardgate.hospital.app.isolated import WardProcess
 from wardgate.hospital.spool import FolderSpool, MemorySpool
 from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.hospital.wire.courier import Courier

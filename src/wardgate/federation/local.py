@@ -14,7 +14,7 @@ from wardgate.federation.carrier import Links
 from wardgate.federation.links import IsolatedLink, Link, LocalLink
 from wardgate.federation.reference import pooled_fit
 from wardgate.federation.session import Federation, OnEvent
-from wardgate.hospital.app import check_isolation, launch
+from wardgate.hospital.app.isolated import check_isolation, launch
 from wardgate.hospital.spool import MemorySpool
 from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.hub.chain import Run, Steps

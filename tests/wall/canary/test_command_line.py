@@ -17,7 +17,7 @@ import faults
 import leaks
 import made_up
 
-from wardgate.hospital.app import check_isolation
+from wardgate.hospital.app.isolated import check_isolation
 from wardgate.records.errors import Unsupported
 
 TEXTS = [text for one in made_up.ALL_MARKED for text in one.texts]

@@ -18,7 +18,7 @@ import leaks
 import made_up
 
 from wardgate.federation.local import Finished, Settings, find_hospitals, run_study
-from wardgate.hospital.app import check_isolation, launch
+from wardgate.hospital.app.isolated import check_isolation, launch
 from wardgate.hub.telling import results_of
 from wardgate.records.errors import StepFailed, Unsupported
 from wardgate.records.results import Results

@@ -1,4 +1,4 @@
-"""Launches a ward as a process without a network. Holds no logic of either side.
+"""Launches one ward as a process without a network, for a run on one machine.
 
 The process reads names of questions on its standard input and writes names of answers on its standard output;
 everything else goes through the spool's folder. Its standard error stays in the hospital's private folder.

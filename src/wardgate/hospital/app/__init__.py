@@ -1,0 +1,1 @@
+"""Launches ward and wire as processes. Holds no logic of either side."""
