@@ -27,8 +27,6 @@ _CODES = "own_codes"
 _EVENT_BYTES, _HELD_SHARE = 200, 0.4
 """What an event takes in memory, in round figures, and the share of the limit that all may take to be held."""
 
-"""Size, time of the last change in nanoseconds, and inode of a file."""
-
 
 @contextmanager
 def opened_tables(
