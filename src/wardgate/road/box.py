@@ -2,10 +2,14 @@
 
 A parcel is written whole (write, fsync, rename) or not at all, and removed only by whoever has taken it over. So a
 process may be killed at any moment: what it had in hand is still in the box.
+
+Whoever else may write in the folder can lay anything there. So only regular files count: no link is followed, nothing
+is waited for, nothing larger than MOST_BYTES is read, and no byte is handed on before all of them have the digest.
 """
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from wardgate.records.canonical import sha256
@@ -13,6 +17,9 @@ from wardgate.records.errors import Broken
 from wardgate.records.parcel import Parcel
 
 _NAME = re.compile(r"^[0-9a-f]{64}$")
+
+MOST_BYTES = 4 * 2**30
+"""Of one parcel."""
 
 
 class Box:
@@ -36,10 +43,11 @@ class Box:
         data = parcel.to_bytes()
         name = sha256(data)
         final = self._path(name)
-        if final.exists():
+        if _regular(final) and sha256(_bytes(final)) == name:
             return name
         partial = self._folder / f"{name}.partial"
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o660), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -65,7 +73,9 @@ class Box:
             for entry in entries:
                 if entry.name.endswith(".parcel") and _NAME.match(entry.name[:-7]):
                     try:
-                        found.append((entry.stat().st_mtime_ns, entry.name[:-7]))
+                        here = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(here.st_mode):
+                            found.append((here.st_mtime_ns, entry.name[:-7]))
                     except FileNotFoundError:
                         continue
         return [name for _, name in sorted(found)]
@@ -77,7 +87,7 @@ class Box:
             Broken: no parcel of that name, or its bytes were altered.
         """
         try:
-            data = self._path(name).read_bytes()
+            data = _bytes(self._path(name))
         except OSError as error:
             raise Broken(f"the spool holds no parcel {name[:16]} in {self._folder.name}") from error
         if sha256(data) != name:
@@ -91,7 +101,7 @@ class Box:
             Broken: no parcel of that name.
         """
         path = self._path(name)
-        if not path.is_file():
+        if not _regular(path):
             raise Broken(f"the spool holds no parcel {name[:16]} in {self._folder.name}")
         return path
 
@@ -103,6 +113,30 @@ class Box:
         if not _NAME.match(name):
             raise Broken(f"the spool holds no parcel of that name in {self._folder.name}: expected a SHA-256")
         return self._folder / f"{name}.parcel"
+
+
+def _regular(path: Path) -> bool:
+    """Say whether a file lies there itself: no link, pipe, device or folder."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _bytes(path: Path) -> bytes:
+    """Read a regular file whole, without following a link or waiting for a pipe's other end.
+
+    Raises:
+        OSError: it is none, or cannot be opened.
+        Broken: larger than a parcel may be.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        here = os.fstat(file.fileno())
+        if not stat.S_ISREG(here.st_mode):
+            raise OSError(f"{path.name[:16]} is no regular file")
+        if here.st_size > MOST_BYTES:
+            raise Broken(f"parcel {path.name[:16]} holds {here.st_size} bytes; expected at most {MOST_BYTES}")
+        return file.read(here.st_size)
 
 
 def sync(folder: Path) -> None:
