@@ -24,6 +24,7 @@ class BoostingBins:
     """
 
     name: ClassVar[str] = "boosting_bins"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     grown: Grown

@@ -29,6 +29,7 @@ class BoostingHistograms:
     """
 
     name: ClassVar[str] = "boosting_histograms"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     grown: Grown

@@ -31,6 +31,7 @@ class BoostingLeaves:
     """
 
     name: ClassVar[str] = "boosting_leaves"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     grown: Grown

@@ -24,6 +24,7 @@ class BoostingLoss:
     """
 
     name: ClassVar[str] = "boosting_loss"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("tuning",)
 
     grown: Grown

@@ -20,10 +20,12 @@ class Computation(Protocol):
 
     Attributes:
         name: The word in the signed question.
+        version: Of what is computed; a hospital's standing approval of one version does not cover the next.
         splits: Whose persons it may touch; a ward refuses every other split.
     """
 
     name: ClassVar[str]
+    version: ClassVar[int]
     splits: ClassVar[tuple[SplitName, ...]]
 
     def parameters(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Cox:
     """
 
     name: ClassVar[str] = "cox"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     form: Form | Literal["counts"]

@@ -50,6 +50,7 @@ class Critic:
     """
 
     name: ClassVar[str] = "critic"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     groups: Groups

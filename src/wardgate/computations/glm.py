@@ -61,6 +61,7 @@ class Glm:
     """
 
     name: ClassVar[str] = "glm"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     family: Family

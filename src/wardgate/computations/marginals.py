@@ -35,6 +35,7 @@ class Marginals:
     """
 
     name: ClassVar[str] = "marginals"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     workload: Mapping[str, Any]

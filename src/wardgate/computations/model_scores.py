@@ -31,6 +31,7 @@ class ModelScores:
     """
 
     name: ClassVar[str] = "model_scores"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("tuning", "holdout", "locked_test")
 
     model: bytes

@@ -32,6 +32,7 @@ class Moments:
     """
 
     name: ClassVar[str] = "moments"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train", "tuning", "holdout")
 
     columns: tuple[str, ...]

@@ -23,6 +23,7 @@ class Newton:
     """
 
     name: ClassVar[str] = "newton"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train",)
 
     beta: Vector

@@ -37,6 +37,7 @@ class Platt:
     """
 
     name: ClassVar[str] = "platt"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train", "tuning", "holdout")
 
     model: bytes

@@ -36,6 +36,7 @@ class ScoreBins:
     """
 
     name: ClassVar[str] = "score_bins"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("holdout", "locked_test")
 
     model: str

@@ -29,6 +29,7 @@ class Summaries:
     """
 
     name: ClassVar[str] = "summaries"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train", "tuning", "holdout")
 
     features: tuple[str, ...]

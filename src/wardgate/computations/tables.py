@@ -29,6 +29,7 @@ class Tables:
     """
 
     name: ClassVar[str] = "tables"
+    version: ClassVar[int] = 1
     splits: ClassVar[tuple[SplitName, ...]] = ("train", "tuning", "holdout")
 
     tables: tuple[tuple[str, ...], ...]
