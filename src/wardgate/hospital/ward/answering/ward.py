@@ -53,6 +53,11 @@ class Ward:
         private: Folder for the private log, or None to keep no log.
         memory: Private folder that this hospital keeps over studies, or None to remember nothing, as in simulations.
         durable: Keep the ledger in that folder too, on disk before any answer leaves; False in simulations.
+        signer: The site's long-term key; without one a fresh one is made, as in simulations.
+        state: Private folder of this ward in this study, made where it is missing. With it the ward may be killed at
+            any moment: another one with the same arguments goes on from the folder, and gives a question that comes
+            twice the same answer, byte for byte. It needs `signer`, the same `salt`, `seed` and `phone_book` every
+            time; `issued_on` may differ, and may be set anew while the ward runs. None remembers nothing.
     """
 
     hospital: Hospital
@@ -68,14 +73,16 @@ class Ward:
     private: Path | None = None
     memory: Path | None = None
     durable: bool = True
-    signer: Signer = field(init=False)
+    signer: Signer = field(default=None)  # type: ignore[assignment]  # None until __post_init__ makes one
+    state: Path | None = None
     log: MerkleLog = field(init=False)
     _door: Door | None = field(init=False, default=None)
     _bench: Bench | None = field(init=False, default=None)
     _answered: set[int] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        self.signer = Signer(self.entropy.bytes(32))
+        if self.signer is None:
+            self.signer = Signer(self.entropy.bytes(32))
         self.log = MerkleLog(origin=f"wardgate/site/{self.hospital.id}")
 
     def answer(self, name: str) -> str:
