@@ -3,8 +3,8 @@
     python examples/federation/consortium.py OUT                                     # six simulated hospitals
     python examples/federation/consortium.py OUT --data DIR --study STUDY.yaml       # a public data set, divided
 
-It prints every command. OUT gets `hub/`, one folder a hospital, and `result/`, which `wardgate verify` checks. Needs the
-extra `[engine]`. Interrupt it and give the same OUT again with `--resume`: it goes on where it stopped.
+It prints every command. OUT gets `hub/`, one folder a hospital, and `result/`, which `wardgate verify` checks. Needs
+the extra `[engine]`. Interrupt it and give the same OUT again with `--resume`: it goes on where it stopped.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def wardgate(*arguments: object) -> str:
     """Run one command and return what it prints."""
     words = [str(argument) for argument in arguments]
     print("$ wardgate", *words, flush=True)
-    done = subprocess.run([*COMMAND, *words], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([*COMMAND, *words], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout
@@ -41,7 +41,7 @@ def start(log: Path, *arguments: object) -> "subprocess.Popen[bytes]":
     words = [str(argument) for argument in arguments]
     print("$ wardgate", *words, "&", flush=True)
     with log.open("ab") as out:
-        return subprocess.Popen([*COMMAND, *words], stdout=out, stderr=out, start_new_session=True)
+        return subprocess.Popen([*COMMAND, *words], stdout=out, stderr=out, start_new_session=True)  # noqa: S603
 
 
 def free_port() -> int:
@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 def hospitals(out: Path, data: Path | None, study: Path | None) -> tuple[Path, Study, dict[str, Path]]:
-    """Write the hospitals' data, where they are not there yet; return the study's file, the study, and their folders."""
+    """Write the hospitals' data where they are not there yet; return the study's file, the study and their folders."""
     folder = out / "data"
     if data is None or study is None:
         study = folder / "study.yaml"
