@@ -160,11 +160,17 @@ class Machine:
         if self._power is None:
             return
         power, self._power = self._power, None
+        gone = _first(power.pid)
+        table = Path(f"/proc/{gone}/ns/pid").readlink()
         power.kill()
         power.wait(10)
         if power.stdout is not None:
-            power.stdout.read()  # ends when the last process of the machine has
             power.stdout.close()
+        deadline = time.monotonic() + 10
+        while _in_table(table):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"machine {self.name} does not stop")
+            time.sleep(0.01)
 
     def start(self, *command: str | Path, environment: Mapping[str, str] | None = None, core: bool = False) -> Program:
         """Start a command in the machine's folder.
@@ -178,7 +184,7 @@ class Machine:
         self._programs += 1
         out, err = (self.folder / f"{self._programs:02d}.{kind}" for kind in ("out", "err"))
         limit = ["prlimit", "--core=unlimited"] if core else []
-        enter = ["nsenter", "--target", str(_children(self._power.pid)[0]), "--net", "--pid", "--mount"]
+        enter = ["nsenter", "--target", str(_first(self._power.pid)), "--net", "--pid", "--mount"]
         with out.open("wb") as stdout, err.open("wb") as stderr:
             popen = subprocess.Popen(
                 [*enter, "env", "-C", str(self.folder), *limit, *map(str, command)],
@@ -211,13 +217,9 @@ class Machine:
         """Return the command lines of all processes on the machine but its first, by their number seen from outside."""
         if self._power is None:
             return {}
-        first = _children(self._power.pid)[0]
-        mine, found = Path(f"/proc/{first}/ns/pid").readlink(), {}
-        for folder in Path("/proc").iterdir():
-            with suppress(OSError):
-                if folder.name.isdigit() and int(folder.name) != first and (folder / "ns/pid").readlink() == mine:
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        return {pid: line for pid, line in found.items() if line}
+        first = _first(self._power.pid)
+        found = _in_table(Path(f"/proc/{first}/ns/pid").readlink())
+        return {pid: line for pid, line in found.items() if pid != first}
 
     def memory_bytes(self) -> int:
         """Return the memory of all its processes, shared pages counted once among those that share them (PSS)."""
@@ -389,6 +391,21 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def _first(power: int) -> int:
+    (found,) = _children(power)
+    return found
+
+
+def _in_table(table: Path) -> dict[int, str]:
+    """Command lines of the living processes of a process namespace; those that only wait to be counted are dead."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and (folder / "ns/pid").readlink() == table:
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    return {pid: line for pid, line in found.items() if line}
 
 
 def _kilobytes(pid: int, file: str, field_name: str) -> int:
