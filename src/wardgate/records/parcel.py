@@ -2,7 +2,9 @@
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,9 @@ from wardgate.records.errors import Broken
 from wardgate.records.record import Digest, Record
 
 _MAGIC = b"WGPARCEL1"
+
+MOST_ENVELOPE = 64 * 2**20
+"""Bytes of an envelope; what is larger travels as a blob beside it."""
 
 
 class VectorRef(Record):
@@ -37,8 +42,14 @@ class Parcel:
 
     def to_bytes(self) -> bytes:
         """Return one framed byte string."""
-        parts = [self.envelope, *self.blobs]
-        return _MAGIC + struct.pack("<I", len(parts)) + b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the framed byte string in pieces, so that a large parcel is not copied."""
+        yield _MAGIC + struct.pack("<I", 1 + len(self.blobs))
+        for part in (self.envelope, *self.blobs):
+            yield struct.pack("<Q", len(part))
+            yield part
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Parcel":
@@ -63,6 +74,24 @@ class Parcel:
         if position != len(data) or not parts:
             raise Broken("a parcel has bytes that nobody declared")
         return cls(parts[0], tuple(parts[1:]))
+
+
+def read_envelope(stream: BinaryIO) -> bytes:
+    """Return the envelope of a parcel that may be large, and read nothing else of it.
+
+    Raises:
+        Broken: truncated, or not a parcel.
+    """
+    start = stream.read(len(_MAGIC) + 12)
+    if start[: len(_MAGIC)] != _MAGIC or len(start) < len(_MAGIC) + 12:
+        raise Broken("not a parcel: the first bytes are wrong")
+    (length,) = struct.unpack_from("<Q", start, len(_MAGIC) + 4)
+    if length > MOST_ENVELOPE:
+        raise Broken(f"a parcel's envelope says that it has {length} bytes; none is longer than {MOST_ENVELOPE}")
+    envelope = stream.read(length)
+    if len(envelope) != length:
+        raise Broken("a parcel is truncated")
+    return envelope
 
 
 def pack_vector(name: str, vector: NDArray[np.generic]) -> tuple[VectorRef, bytes]:

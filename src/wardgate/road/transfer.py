@@ -111,7 +111,7 @@ class Sender:
             Refused: the other end will not take it, with its reason.
             Broken: no such parcel, a malformed reply, or it arrived altered again and again.
         """
-        with box.path(name).open("rb") as file:
+        with box.open(name) as file:
             return self._send(file, name, os.fstat(file.fileno()).st_size, stop)
 
     def _send(self, file: BufferedReader, name: str, size: int, stop: Callable[[], bool]) -> Sent:
