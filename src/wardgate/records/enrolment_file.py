@@ -4,10 +4,15 @@ Keys are made at the hospital. The request is signed by the ward's key, the resp
 people carry, and both have a fingerprint that people compare by another road.
 """
 
-from typing import TypeVar
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
+from wardgate import __version__
 from wardgate.records.envelope import Signer, Statement, seal, unseal
-from wardgate.records.errors import Broken, Invalid
+from wardgate.records.errors import Broken, Invalid, Unsupported
 from wardgate.records.keyring import Hex32
 from wardgate.records.mail import PROTOCOL
 from wardgate.records.record import Name, Record
@@ -99,6 +104,54 @@ def open_response(envelope: bytes, *, claimed: bytes) -> SiteResponse:
     if response.hub_key != claimed.hex():
         raise Broken("the response names another key than the one that signed it")
     return response
+
+
+def peek(envelope: bytes) -> Mapping[str, Any]:
+    """Return what a request or response says, without any trust: to find the key that it claims, or its version.
+
+    Raises:
+        Broken: no envelope with a record inside.
+    """
+    try:
+        predicate = json.loads(base64.b64decode(json.loads(envelope)["payload"], validate=True))["predicate"]
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+        predicate = None
+    if not isinstance(predicate, dict):
+        raise Broken("not a request or response to join a consortium: its form is damaged, or it is another file")
+    return predicate
+
+
+def peek_key(envelope: bytes, *, field: str) -> bytes:
+    """Return the 32 bytes of the key that a file claims in `public_key` or `hub_key`, without any trust.
+
+    Raises:
+        Broken: it claims none.
+    """
+    claimed = peek(envelope).get(field)
+    try:
+        key = bytes.fromhex(claimed) if isinstance(claimed, str) else b""
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise Broken(f"the file names no key in '{field}': it is damaged, or another kind of file")
+    return key
+
+
+def check_protocol(envelope: bytes) -> None:
+    """Check that both ends speak the same protocol, before anything else is read from the file.
+
+    Raises:
+        Unsupported: they do not; the message says who has to upgrade.
+    """
+    said = peek(envelope)
+    theirs, version = said.get("protocol"), said.get("wardgate")
+    if isinstance(theirs, int) and theirs != PROTOCOL:
+        older, where = ("the sender", "there") if theirs < PROTOCOL else ("this machine", "here")
+        shown = version[:20] if isinstance(version, str) and version.isprintable() else "of unknown version"
+        raise Unsupported(
+            f"the file was written for protocol {theirs} (Wardgate {shown}), this is protocol {PROTOCOL}"
+            f" (Wardgate {__version__}): {older} has to upgrade; install the newer Wardgate {where} and begin again"
+        )
 
 
 def _open(envelope: bytes, key: bytes, expected: str, kind: type[R]) -> R:
