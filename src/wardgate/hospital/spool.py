@@ -26,6 +26,14 @@ class Spool(Protocol):
         """Return a parcel and remove it from the box."""
         ...
 
+    def read(self, box: Box, name: str) -> Parcel:
+        """Return a parcel and leave it in the box."""
+        ...
+
+    def remove(self, box: Box, name: str) -> None:
+        """Remove a parcel, if it is there."""
+        ...
+
 
 class MemorySpool:
     """A spool inside one process."""
@@ -43,6 +51,15 @@ class MemorySpool:
         if parcel is None:
             raise Broken(f"the spool holds no parcel {name[:16]} in {box}")
         return parcel
+
+    def read(self, box: Box, name: str) -> Parcel:
+        parcel = self._boxes[box].get(name)
+        if parcel is None:
+            raise Broken(f"the spool holds no parcel {name[:16]} in {box}")
+        return parcel
+
+    def remove(self, box: Box, name: str) -> None:
+        self._boxes[box].pop(name, None)
 
 
 class FolderSpool:
@@ -66,3 +83,9 @@ class FolderSpool:
         parcel = self._boxes[box].read(name)
         self._boxes[box].remove(name)
         return parcel
+
+    def read(self, box: Box, name: str) -> Parcel:
+        return self._boxes[box].read(name)
+
+    def remove(self, box: Box, name: str) -> None:
+        self._boxes[box].remove(name)

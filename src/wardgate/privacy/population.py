@@ -47,6 +47,7 @@ class Entry(Record):
         population: Whose book it is, by the hospital's own opaque name.
         run: One ward in one study; its splits do not share a person. Random.
         study: Digest of the locked study; absent for a release that stands by itself.
+        question: Digest of the question that it was spent for; absent where the ward remembers no questions.
         spending: What was spent.
     """
 
@@ -56,6 +57,7 @@ class Entry(Record):
     population: Name
     run: Name
     study: Digest | None = None
+    question: Digest | None = None
     spending: Spending
 
     @field_validator("on")
@@ -84,11 +86,26 @@ class Book:
         """Return the entries of one population."""
         return tuple(entry for entry in self.entries if entry.population == population)
 
-    def next(self, *, on: str, population: str, run: str, study: str | None, spending: Spending) -> Entry:
+    def next(
+        self,
+        *,
+        on: str,
+        population: str,
+        run: str,
+        study: str | None,
+        spending: Spending,
+        question: str | None = None,
+    ) -> Entry:
         """Return the line that would follow."""
-        number = len(self.entries) + 1
         return Entry(
-            number=number, before=self.last, on=on, population=population, run=run, study=study, spending=spending
+            number=len(self.entries) + 1,
+            before=self.last,
+            on=on,
+            population=population,
+            run=run,
+            study=study,
+            question=question,
+            spending=spending,
         )
 
     def then(self, entry: Entry) -> "Book":

@@ -1,6 +1,7 @@
 """What a ward holds once it has joined a study: its cohort in four splits, its keys and its gate."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,10 @@ class Bench:
     """One ward's side of one study.
 
     Attributes:
+        parts: Persons by split; of a ward that came back empty until a question needs them.
+        cohort_sha256: Of the persons as they were when the study began; empty where nothing is remembered.
+        read: Reads them again and fills `parts`.
+        kept_fit: Generator and file of a fit that was kept, where it is not in `generator` yet.
         pair_secrets: With every site whose signed enrolment was checked here.
         coin: The study's public coin, worked out from the keys that this hospital knows.
         met: What those sites signed of themselves.
@@ -44,6 +49,9 @@ class Bench:
     door: Door
     exchange_key: X25519PrivateKey
     seed: int
+    cohort_sha256: str = ""
+    read: Callable[[], None] | None = None
+    kept_fit: tuple[str, str] | None = None
     pair_secrets: dict[str, bytes] = field(default_factory=dict)
     coin: str = ""
     met: dict[str, RosterEntry] = field(default_factory=dict)
@@ -61,10 +69,23 @@ class Bench:
         """This hospital's name in the study."""
         return self.hospital.id
 
+    @property
+    def generator_name(self) -> str:
+        """Which generator this hospital uses in the study."""
+        chosen = self.hospital.generator
+        return chosen.name if chosen else self.study.generator.name
+
     def part(self, split: SplitName) -> Part:
-        """Return the persons of a split."""
+        """Return the persons of a split.
+
+        Raises:
+            Invalid: the question names none.
+            Broken: the hospital's data changed since the study began.
+        """
         if split == "none":
             raise Invalid("the question names no split")
+        if not self.parts and self.read is not None:
+            self.read()
         return self.parts[split]
 
     def local_model(self) -> Vector:

@@ -67,7 +67,7 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
         )
         yield CorpusTry(
             table=table,
-            generator=_generator_name(bench),
+            generator=bench.generator_name,
             claim=fitted.claim,
             attempt=attempt,
             measured=measured,
@@ -79,15 +79,10 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
         again = False
 
 
-def _generator_name(bench: Bench) -> str:
-    chosen = bench.hospital.generator
-    return chosen.name if chosen else bench.study.generator.name
-
-
 def _generator(bench: Bench) -> Generator:
     chosen = bench.hospital.generator
     settings = {} if chosen is None or chosen.min_leaf is None else {"min_leaf": chosen.min_leaf}
-    return choose(_generator_name(bench), settings)
+    return choose(bench.generator_name, settings)
 
 
 def _refit(bench: Bench, entropy: Entropy) -> Refit:

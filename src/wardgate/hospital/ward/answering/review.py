@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.answering.bench import Bench
+from wardgate.hospital.ward.answering.kept.cohort import cohort_digest
 from wardgate.hospital.ward.cohort.cohort import Cohort, satisfies
 from wardgate.hospital.ward.cohort.disclosed import data_check
 from wardgate.hospital.ward.cohort.load import load
@@ -18,7 +21,7 @@ from wardgate.hospital.ward.gate.keyed import secret
 from wardgate.hospital.ward.gate.released import Released
 from wardgate.records.bands import band
 from wardgate.records.canonical import text_of
-from wardgate.records.errors import Refused
+from wardgate.records.errors import Broken, Refused
 from wardgate.records.mapping import Hospital
 from wardgate.records.messages import SplitName
 from wardgate.records.results import FeatureQuality
@@ -48,15 +51,47 @@ def open_bench(
     seed: int,
     salt: bytes,
     memory: Path | None,
+    exchange_key: X25519PrivateKey | None = None,
 ) -> Bench:
     """Split the cohort by person and commit to the splits, before anything is fitted.
 
     Args:
         memory: The hospital's private folder over studies, or None to remember nothing.
+        exchange_key: Of a ward that remembers; without one it is made here, and the cohort's digest is not taken.
     """
+    bench = Bench(
+        hospital=hospital,
+        study=study,
+        study_sha256=door.study_sha256,
+        parts={},
+        persons=cohort.table.height,
+        door=door,
+        exchange_key=exchange_key or private_key(entropy=entropy),
+        seed=seed,
+        cohort_sha256="" if exchange_key is None else cohort_digest(cohort),
+    )
+    lay_out(bench, cohort, salt=salt, memory=memory, entropy=entropy)
+    return bench
+
+
+def lay_out(bench: Bench, cohort: Cohort, *, salt: bytes, memory: Path | None, entropy: Entropy) -> None:
+    """Lay the persons of each split on the bench.
+
+    Raises:
+        Broken: they are not those that the bench was opened with; the answers before and after would not belong
+            together.
+    """
+    door, study = bench.door, bench.study
+    check_same(bench, cohort)
     parts = tables(cohort, study.splits, salt=salt)
     persons: dict[SplitName, list[str]] = {name: parts[name]["person"].to_list() for name in NAMES}
-    door.commitments = commitment(persons, salt=salt)
+    committed = commitment(persons, salt=salt)
+    if door.commitments and door.commitments != committed:
+        raise Broken(
+            "the secret of the splits changed since the study began: persons would move between training and test."
+            " Restore the hospital's salt"
+        )
+    door.commitments = committed
     door.earlier = EarlierCohorts(
         memory,
         study_sha256=door.study_sha256,
@@ -64,22 +99,26 @@ def open_bench(
         minimum=study.gate.small_cells.min_count,
         entropy=entropy,
     )
-    return Bench(
-        hospital=hospital,
-        study=study,
-        study_sha256=door.study_sha256,
-        parts={
-            "train": part_of(study, parts["train"]),
-            "tuning": part_of(study, parts["tuning"]),
-            "holdout": part_of(study, parts["holdout"]),
-            "locked_test": part_of(study, parts["locked_test"]),
-        },
-        persons=cohort.table.height,
-        door=door,
-        exchange_key=private_key(entropy=entropy),
-        seed=seed,
-        released=_released(memory, hospital, persons, entropy),
-    )
+    bench.released = _released(memory, bench.hospital, persons, entropy)
+    bench.parts = {
+        "train": part_of(study, parts["train"]),
+        "tuning": part_of(study, parts["tuning"]),
+        "holdout": part_of(study, parts["holdout"]),
+        "locked_test": part_of(study, parts["locked_test"]),
+    }
+
+
+def check_same(bench: Bench, cohort: Cohort) -> None:
+    """Check that a cohort is the one that the study began with, where that is remembered.
+
+    Raises:
+        Broken: it is another one.
+    """
+    if bench.cohort_sha256 and cohort_digest(cohort) != bench.cohort_sha256:
+        raise Broken(
+            "the data changed since the study began: this hospital's persons or their values are not those of its"
+            " earlier answers. Restore the data as they were, or lock a new version of the study"
+        )
 
 
 def _released(

@@ -19,6 +19,8 @@ from wardgate.records.errors import Broken, Refused
 from wardgate.records.messages import SplitName
 from wardgate.sums.incidence import thin
 
+FILE = "cohorts.jsonl"
+
 MOST_COMBINED = 50
 """Different cohorts up to which every linear combination is searched; beyond, pairs of answers alone."""
 
@@ -48,7 +50,7 @@ class EarlierCohorts:
         minimum: int,
         entropy: Entropy,
     ) -> None:
-        self._file = None if folder is None else GrowingFile(folder / "cohorts.jsonl")
+        self._file = None if folder is None else GrowingFile(folder / FILE)
         self._study = study_sha256
         self._minimum = minimum
         self._noted: set[SplitName] = set()

@@ -2,10 +2,10 @@
 
 import hashlib
 import hmac
-import os
 from pathlib import Path
 
 from wardgate.entropy import Entropy
+from wardgate.hospital.ward.gate.book import write_whole
 from wardgate.records.errors import Broken
 
 KEY_BYTES = 32
@@ -20,11 +20,7 @@ def secret(path: Path, entropy: Entropy) -> bytes:
         Broken: the file is cut off.
     """
     if not path.exists():
-        path.touch(mode=0o600)
-        with path.open("wb") as file:
-            file.write(entropy.bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        write_whole(path, entropy.bytes(KEY_BYTES))
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise Broken("the secret of the memory of earlier cohorts is cut off; restore it before anything leaves")

@@ -40,10 +40,26 @@ class PrivateLedger:
         self._exact_ration = exact_ration
         self._path = path
         self._ledger = Ledger(entries=())
+        self._question: str | None = None
+        self._all: list[tuple[Spending, str | None]] = []
+        self._aside: list[Spending] = []
         self._rosters: dict[SplitName, set[frozenset[str]]] = {}
         self._openings: list[str] = []
         if path is not None and path.exists():
             self._read(path.read_bytes())
+
+    def begin(self, question_sha256: str, *, on: str) -> None:
+        """Say whose spendings come now, and which day it is.
+
+        What an earlier try of the same question spent, whose answer never left, is set aside: spent once more, the
+        same is written once. What is not spent once more stays spent.
+        """
+        self._question = question_sha256
+        self._aside = [spending for spending, question in self._all if question == question_sha256]
+        others = (spending for spending, question in self._all if question != question_sha256)
+        self._ledger = Ledger(entries=tuple(others))
+        if self._population is not None:
+            self._population.begin(question_sha256, on=on)
 
     def check(self, spending: Spending) -> Ledger:
         """Return the ledger as it would be.
@@ -70,10 +86,19 @@ class PrivateLedger:
         Raises:
             Refused: the budget or the ration is exhausted; nothing is spent then.
         """
+        again = spending in self._aside
+        if self._aside and not again:
+            self._ledger = Ledger(entries=(*self._ledger.entries, *self._aside))
+            self._aside = []
         after = self._own(spending)
         if self._population is not None:
             self._population.commit(spending)
-        self._write({"spending": spending.plain()})
+        if again:
+            self._aside.remove(spending)
+        else:
+            named = {} if self._question is None else {"question": self._question}
+            self._write({"spending": spending.plain()} | named)
+            self._all.append((spending, self._question))
         self._ledger = after
 
     def epsilon(self, split: Split, *, extra: Spending | None = None) -> float:
@@ -154,6 +179,7 @@ class PrivateLedger:
     def _enter(self, event: dict[str, Any]) -> None:
         if "spending" in event:
             entry = Spending.from_plain(event["spending"])
+            self._all.append((entry, event.get("question")))
             self._ledger = Ledger(entries=(*self._ledger.entries, entry))
         elif "roster" in event:
             self._rosters.setdefault(event["split"], set()).add(frozenset(event["roster"]))

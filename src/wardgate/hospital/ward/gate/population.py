@@ -2,10 +2,10 @@
 
 Order of a spending: the lock, the whole book read again, both checks, this book on disk, the study's ledger on disk,
 then noise and signature. A crash in between leaves this book ahead of the ledger: it may count what never left, and
-never misses what did.
+never misses what did. A ward that remembers asks the same question again and is charged for it once.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from wardgate.entropy import Entropy
@@ -38,11 +38,13 @@ class PopulationBook:
         limits: What the population may lose; None sets no limit, and everything is written down all the same.
         on: Today, as an ISO date.
         entropy: For the random name of the run.
+        run: The name of the run, of a ward that goes on with it; without one it is drawn.
 
     Raises:
         Invalid: `on` is no day. And at every use:
         Broken: the book cannot be read to its end or its chain does not hold. Nothing more may leave then.
-        Refused: today is before the last day in the book.
+        Refused: today is before the last day in the book; for a ward that goes on with a run, more than a day before.
+            Clocks are set back over a restart, and one day back is read as that last day.
     """
 
     def __init__(
@@ -54,14 +56,27 @@ class PopulationBook:
         limits: Population | None,
         on: str,
         entropy: Entropy,
+        run: str | None = None,
     ) -> None:
         self._file = GrowingFile(folder / FILE)
         self._population = population or ONE
         self._study = study_sha256
         self._limits = limits
         self._on = _day(on)
-        self._run = entropy.bytes(12).hex()
+        self._run = run or entropy.bytes(12).hex()
+        self._slack = timedelta(days=0 if run is None else 1)
+        self._question: str | None = None
+        self._aside: dict[int, Spending] | None = {}
         self._seen: tuple[bytes, bytes | None, Book] | None = None
+
+    def begin(self, question_sha256: str, *, on: str) -> None:
+        """Say whose spendings come now, and which day it is; what an earlier try of the question spent is set aside.
+
+        Raises:
+            Invalid: `on` is no day.
+        """
+        self._on = _day(on)
+        self._question, self._aside = question_sha256, None
 
     @property
     def _book(self) -> Book:
@@ -86,7 +101,15 @@ class PopulationBook:
         """
         with self._file.held():
             book = self._read()
+            aside = self._aside or {}
+            again = next((number for number, spent in aside.items() if spent == spending), None)
+            if again is not None:
+                del aside[again]
+                return
+            aside.clear()
             entry = self._afford(book, spending)
+            if self._file.beside(HEAD) != (head := book.head.to_bytes()) and book.entries:
+                self._file.write_beside(HEAD, head)
             self._file.append(entry.to_bytes())
             book = book.then(entry)
             self._file.write_beside(HEAD, book.head.to_bytes())
@@ -115,7 +138,8 @@ class PopulationBook:
 
     def _counting(self, book: Book) -> tuple[Entry, ...]:
         months = None if self._limits is None else self._limits.months
-        return counting(book.of(self._population), on=self._on, months=months)
+        counted = counting(book.of(self._population), on=self._on, months=months)
+        return tuple(entry for entry in counted if entry.number not in (self._aside or {}))
 
     def _afford(self, book: Book, spending: Spending) -> Entry:
         entry = self._line(book, spending)
@@ -131,17 +155,33 @@ class PopulationBook:
         return entry
 
     def _line(self, book: Book, spending: Spending) -> Entry:
-        return book.next(on=self._on, population=self._population, run=self._run, study=self._study, spending=spending)
+        return book.next(
+            on=self._on,
+            population=self._population,
+            run=self._run,
+            study=self._study,
+            question=self._question,
+            spending=spending,
+        )
 
     def _read(self) -> Book:
         data, head = self._file.read(), self._file.beside(HEAD)
         if self._seen is None or self._seen[:2] != (data, head):
             self._seen = data, head, read_book(data, head=head)
         book = self._seen[2]
-        if book.entries and self._on < book.entries[-1].on:
+        if self._aside is None:
+            self._aside = {
+                entry.number: entry.spending
+                for entry in book.entries
+                if (entry.run, entry.question) == (self._run, self._question)
+            }
+        last = book.entries[-1].on if book.entries else self._on
+        if self._on < last <= (date.fromisoformat(self._on) + self._slack).isoformat():
+            self._on = last
+        if self._on < last:
             raise Refused(
                 f"today is said to be {self._on}, and the population's book was last written on"
-                f" {book.entries[-1].on}; set the clock right before anything leaves"
+                f" {last}; set the clock right before anything leaves"
             )
         return book
 

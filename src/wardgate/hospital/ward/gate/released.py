@@ -18,8 +18,10 @@ from wardgate.hospital.ward.gate.battery.refreshes import Earlier, Roles, Was
 from wardgate.hospital.ward.gate.keyed import keyed
 from wardgate.records.errors import Broken
 from wardgate.records.messages import SplitName
+from wardgate.road.box import sync
 
 PERSON = "wardgate:person"
+QUESTION = "question"
 HELD: tuple[SplitName, ...] = ("tuning", "holdout", "locked_test")
 
 
@@ -74,11 +76,21 @@ class Released:
             found.append(Earlier(corpus=corpus, roles=roles))
         return tuple(found)
 
-    def keep(self, corpus: pl.DataFrame, train: pl.DataFrame) -> None:
+    def forget(self, question_sha256: str) -> None:
+        """Forget what an earlier try of a question remembered; the caller knows that its answer never left."""
+        for release in self._releases():
+            if (release / QUESTION).is_file() and (release / QUESTION).read_text() == question_sha256:
+                gone = release.with_name(f".{release.name}.draft")
+                shutil.rmtree(gone, ignore_errors=True)
+                release.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+
+    def keep(self, corpus: pl.DataFrame, train: pl.DataFrame, *, question_sha256: str = "") -> None:
         """Remember a corpus before it leaves, whole or not at all.
 
         Args:
             train: Training persons in the order of `persons`.
+            question_sha256: Whose answer it is, where the ward remembers questions.
         """
         self.folder.mkdir(mode=0o700, exist_ok=True)
         number = 1 + max((int(path.name) for path in self._releases()), default=0)
@@ -89,10 +101,14 @@ class Released:
         corpus.write_parquet(draft / "corpus.parquet")
         train.with_columns(pl.Series(PERSON, self._named("train"))).write_parquet(draft / "used.parquet")
         pl.DataFrame({PERSON: held}, schema={PERSON: pl.String}).write_parquet(draft / "held.parquet")
+        if question_sha256:
+            (draft / QUESTION).write_text(question_sha256)
         for path in draft.iterdir():
+            path.chmod(0o600)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         draft.rename(self.folder / f"{number:04d}")
+        sync(self.folder)
 
     def _named(self, split: SplitName) -> list[str]:
         return [keyed(self.key, person).hex() for person in self.persons[split]]

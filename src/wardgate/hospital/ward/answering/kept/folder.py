@@ -1,0 +1,275 @@
+"""A ward's private folder for one study: answers, and what the next question needs of the last.
+
+    lock            held while a ward works here
+    identity.json   whose folder it is; the exchange key; the run's name in the population's book
+    journal.jsonl   one line a question that was begun, and one line a question that was answered
+    answers/        every answer, named by the SHA-256 of its bytes
+    things/         seats, fits, the study: named alike; what no line needs any more is removed
+    ledger.jsonl    what the study spent (gate/ledger.py)
+
+An answer counts when its line stands in the journal: that one line holds everything that the question changed, or
+names it. Before that line nothing has left; after it the same question gets the same bytes.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from wardgate.entropy import Entropy
+from wardgate.hospital.ward.gate.book import GrowingFile, write_whole
+from wardgate.records.canonical import canonical, sha256
+from wardgate.records.errors import Broken, Invalid, StepFailed
+from wardgate.records.parcel import Parcel
+from wardgate.sums.keys import KEY_BYTES
+
+FORM = "wardgate/ward-state/1"
+
+
+class Later(StepFailed):
+    """Nothing of the answer left, and nothing is lost: the same question may be asked again when the cause is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a ward draws once a study.
+
+    Attributes:
+        exchange_key: Without it no mask of the study opens.
+        run: This ward's name in the population's book.
+    """
+
+    exchange_key: X25519PrivateKey = field(repr=False)
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """An answered question.
+
+    Attributes:
+        question: Digest of its envelope.
+        answer: SHA-256 of the answer's parcel.
+        leaves: What it added to the site's log.
+        effect: What it changed on the bench, as `effects` wrote it.
+    """
+
+    question: str
+    answer: str
+    leaves: tuple[bytes, ...]
+    effect: dict[str, Any]
+
+
+class Folder:
+    """One ward's memory of one study. Whoever opens it holds it alone until `close`.
+
+    Args:
+        path: Made where it is missing; its parent must exist. Readable by its owner alone.
+        site, study_sha256, public_key: Of the ward.
+        entropy: For the exchange key and the run's name, made once.
+
+    Raises:
+        Invalid: another ward holds it.
+        Broken: it is another ward's or another study's, or it cannot be read. Nothing may leave then.
+    """
+
+    def __init__(self, path: Path, *, site: str, study_sha256: str, public_key: bytes, entropy: Entropy) -> None:
+        self._path = path
+        for folder in (path, path / "answers", path / "things"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)
+        self._lock = os.open(path / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        held = True
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = False
+        if not held:
+            self.close()
+            raise Invalid(f"another ward works in the study folder {path.name}; end it first, or do not start two")
+        self._journal = GrowingFile(path / "journal.jsonl")
+        try:
+            self.identity = self._known(site, study_sha256, public_key, entropy)
+            self.read()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def ledger(self) -> Path:
+        """Where the study's ledger lies."""
+        return self._path / "ledger.jsonl"
+
+    def close(self) -> None:
+        """Let others work here."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def begin(self, number: int, question: str) -> None:
+        """Note on disk that a question is being worked on.
+
+        Raises:
+            Broken: another question has the same number.
+        """
+        self.check(number, question)
+        self._journal.append(canonical({"begun": question, "number": number}))
+        self._begun[number] = question
+
+    def check(self, number: int, question: str) -> None:
+        """Check that no other question had this number.
+
+        Raises:
+            Broken: one had.
+        """
+        if self._begun.get(number, question) != question:
+            raise Broken(f"question {number} was asked before, and was another one; a replayed number gets no answer")
+
+    def answer(self, question: str) -> Parcel | None:
+        """Return the answer that a question got, or None.
+
+        Raises:
+            Broken: it was altered or is gone.
+        """
+        outcome = self.outcomes.get(question)
+        return None if outcome is None else Parcel.from_bytes(self._get("answers", outcome.answer))
+
+    def keep(self, outcome: Outcome, *, answer: bytes, things: Iterable[bytes]) -> None:
+        """Remember an answer and what it changed; on disk when this returns, or not at all.
+
+        Args:
+            answer: The parcel's bytes.
+            things: What the effect names by its digest.
+
+        Raises:
+            OSError: no room; nothing counts then.
+        """
+        for thing in things:
+            self._put("things", thing)
+        self._put("answers", answer)
+        self._journal.append(
+            canonical(
+                {
+                    "answered": outcome.question,
+                    "answer": outcome.answer,
+                    "leaves": [leaf.decode() for leaf in outcome.leaves],
+                    "effect": outcome.effect,
+                }
+            )
+        )
+        replaced = self._replaced(outcome)
+        self.outcomes[outcome.question] = outcome
+        for name in replaced:
+            (self._path / "things" / name).unlink(missing_ok=True)
+
+    def thing(self, name: str) -> bytes:
+        """Return what an effect names.
+
+        Raises:
+            Broken: it was altered or is gone.
+        """
+        return self._get("things", name)
+
+    def seats(self) -> dict[str, str]:
+        """Return the thing that holds each seat as it is now, by the batch's question."""
+        found: dict[str, str] = {}
+        for outcome in self.outcomes.values():
+            found |= outcome.effect.get("seats", {})
+        return found
+
+    def _replaced(self, outcome: Outcome) -> set[str]:
+        """Seats that this outcome makes old: their secrets are gone for good."""
+        new, old = outcome.effect.get("seats", {}), self.seats()
+        return {old[batch] for batch in new if batch in old and old[batch] != new[batch]}
+
+    def _put(self, kind: str, data: bytes) -> None:
+        path = self._path / kind / sha256(data)
+        if not path.exists():
+            write_whole(path, data)
+
+    def _get(self, kind: str, name: str) -> bytes:
+        path = self._path / kind / name
+        data = path.read_bytes() if path.is_file() else b""
+        if sha256(data) != name:
+            raise Broken(f"the ward's memory of this study was altered: {kind}/{name[:16]}; restore it")
+        return data
+
+    def _known(self, site: str, study_sha256: str, public_key: bytes, entropy: Entropy) -> Identity:
+        path = self._path / "identity.json"
+        said = {"form": FORM, "site": site, "study_sha256": study_sha256, "public_key": public_key.hex()}
+        if not path.is_file():
+            if self._journal.path.exists():
+                raise Broken("the ward's memory of this study has lost 'identity.json'; restore it")
+            secrets = {"exchange_key": entropy.bytes(KEY_BYTES).hex(), "run": entropy.bytes(12).hex()}
+            write_whole(path, canonical(said | secrets))
+        found: Identity | None = None
+        try:
+            plain = json.loads(path.read_bytes())
+            if {name: plain[name] for name in said} == said:
+                key = X25519PrivateKey.from_private_bytes(bytes.fromhex(plain["exchange_key"]))
+                found = Identity(exchange_key=key, run=str(plain["run"]))
+        except (ValueError, KeyError, TypeError):
+            found = None
+        if found is None:
+            raise Broken(
+                f"the study folder {self._path.name} is not this ward's: its key, its site or its study is another one"
+            )
+        return found
+
+    def read(self) -> None:
+        """Read the journal, and remove what was begun and never counted.
+
+        Raises:
+            Broken: a line that was once whole cannot be read.
+        """
+        self.outcomes, self._begun = self._journalled()
+        self._sweep()
+
+    def _journalled(self) -> tuple[dict[str, Outcome], dict[int, str]]:
+        with self._journal.held():
+            self._journal.mend()
+        ledger = GrowingFile(self.ledger)
+        with ledger.held():
+            ledger.mend()
+        outcomes: dict[str, Outcome] = {}
+        begun: dict[int, str] = {}
+        for number, line in enumerate(self._journal.read().splitlines(), start=1):
+            try:
+                said = json.loads(line)
+                if "begun" in said:
+                    begun[int(said["number"])] = str(said["begun"])
+                    continue
+                leaves = tuple(str(leaf).encode() for leaf in said["leaves"])
+                outcomes[said["answered"]] = Outcome(
+                    question=said["answered"], answer=said["answer"], leaves=leaves, effect=dict(said["effect"])
+                )
+            except (ValueError, KeyError, TypeError) as error:
+                raise Broken(f"line {number} of the ward's journal cannot be read; restore it") from error
+        return outcomes, begun
+
+    def _sweep(self) -> None:
+        """Remove what a killed ward had begun to write: nothing of it left."""
+        current = set(self.seats().values())
+        for outcome in self.outcomes.values():
+            current |= {name for part, name in _named(outcome.effect) if part != "seats"}
+        answers = {outcome.answer for outcome in self.outcomes.values()}
+        for kind, known in (("things", current), ("answers", answers)):
+            for path in (self._path / kind).iterdir():
+                if path.name not in known:
+                    path.unlink()
+        for path in self._path.glob(".*.draft"):
+            path.unlink()
+
+
+def _named(effect: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (part, thing) for everything that an effect names."""
+    for batch_part in ("seats", "pending"):
+        yield from ((batch_part, name) for name in effect.get(batch_part, {}).values())
+    for part, inner in (("study", effect), ("fit", effect.get("corpus", {}))):
+        if inner.get(part):
+            yield part, inner[part]
