@@ -5,9 +5,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-from wardgate.federation.links import Link
 from wardgate.records.errors import Absent
 from wardgate.records.parcel import Parcel
+
+
+class Link(Protocol):
+    """One hospital."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The ward's long-term public key."""
+        ...
+
+    def send(self, parcel: Parcel) -> None:
+        """Hand a question to the hospital."""
+        ...
+
+    def receive(self) -> Parcel:
+        """Wait for the answer to the last question."""
+        ...
+
+    def close(self) -> None:
+        """Let the hospital go."""
+        ...
 
 
 class Carrier(Protocol):

@@ -1,33 +1,10 @@
 """How the hub reaches a hospital: through its wire and spool, whatever process the ward runs in."""
 
-from typing import Protocol
-
 from wardgate.hospital.app.isolated import WardProcess
 from wardgate.hospital.spool import FolderSpool, MemorySpool
 from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.hospital.wire.courier import Courier
 from wardgate.records.parcel import Parcel
-
-
-class Link(Protocol):
-    """One hospital."""
-
-    @property
-    def public_key(self) -> bytes:
-        """The ward's long-term public key."""
-        ...
-
-    def send(self, parcel: Parcel) -> None:
-        """Hand a question to the hospital."""
-        ...
-
-    def receive(self) -> Parcel:
-        """Wait for the answer to the last question."""
-        ...
-
-    def close(self) -> None:
-        """Let the hospital go."""
-        ...
 
 
 class LocalLink:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardgate.entropy import Entropy, source
-from wardgate.federation.carrier import Links
-from wardgate.federation.links import IsolatedLink, Link, LocalLink
+from wardgate.federation.carrier import Link, Links
+from wardgate.federation.links import IsolatedLink, LocalLink
 from wardgate.federation.reference import pooled_fit
-from wardgate.federation.session import Federation, OnEvent
+from wardgate.federation.session import Federation, Finished, OnEvent, whole_chain
 from wardgate.hospital.app.isolated import check_isolation, launch
 from wardgate.hospital.spool import MemorySpool
 from wardgate.hospital.ward.answering.ward import Ward
@@ -25,13 +25,7 @@ from wardgate.records.errors import Invalid
 from wardgate.records.mapping import Hospital, parse_hospital
 from wardgate.records.study import Study
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """A finished run: what the hub knows, and its whole conversation."""
-
-    run: Run
-    exchange: Exchange
+__all__ = ["Finished", "Settings", "find_hospitals", "local", "run_study"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +40,7 @@ class Settings:
         workers: Hospitals that work at the same time.
         memory: A folder in which each hospital keeps what it must remember over studies; None remembers nothing.
         unsafe_entropy_seed: Tests only: repeatable keys and noise; a run made with it never verifies.
+        salts: Secrets of the splits by site, where the hospitals have their own; without, they follow from the seed.
     """
 
     seed: int
@@ -55,6 +50,7 @@ class Settings:
     workers: int = 2
     memory: Path | None = None
     unsafe_entropy_seed: str | None = None
+    salts: Mapping[str, bytes] | None = None
 
     def entropy(self, whose: str) -> Entropy:
         """Return the source of keys and noise of one party."""
@@ -71,6 +67,8 @@ class Settings:
 
     def salt(self, site: str) -> bytes:
         """Return the secret of a simulated site's splits, which makes its splits repeatable."""
+        if self.salts is not None:
+            return self.salts[site]
         return bytes.fromhex(sha256(f"wardgate/simulated-salt/{self.seed}/{site}".encode()))
 
 
@@ -118,19 +116,13 @@ def run_study(
         Broken: evidence between hub and hospitals does not hold.
     """
     with _opened(study=study, hospitals=hospitals, settings=settings, work=work, on_event=on_event) as federation:
-        exchange = federation.exchange
-        run = Run(
-            study=study,
-            study_sha256=exchange.study_sha256,
-            site_keys=exchange.site_keys,
-            coin=exchange.coin,
+        return whole_chain(
+            federation,
             seed=settings.seed,
+            issued_on=settings.issued_on,
             pooled=_pooled(study, hospitals, settings) if settings.reference else None,
-            test_noise=settings.unsafe_entropy_seed is not None,
-            dropped=exchange.dropped,
+            course=course,
         )
-        federation.drive(course(run))
-    return Finished(run=run, exchange=exchange)
 
 
 @contextmanager

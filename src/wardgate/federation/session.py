@@ -5,13 +5,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wardgate.federation.carrier import Carrier
+from wardgate.hub.chain import Run, Steps
 from wardgate.hub.commons.directory import write_transcript
 from wardgate.hub.exchange import Exchange
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.enrolment import Enrolled
-from wardgate.records.errors import CheckFailed, Invalid, Vanished
+from wardgate.records.errors import Aborted, CheckFailed, Invalid, Vanished
 from wardgate.records.messages import SplitName
 from wardgate.records.study import Study
 
@@ -111,6 +115,7 @@ class Federation:
         A sum that stays closed is told to the driver, which may go on without it.
 
         Raises:
+            Aborted: somebody stopped the study; no driver goes on.
             WardgateError: what the driver raises.
         """
         try:
@@ -120,6 +125,8 @@ class Federation:
                 failed: CheckFailed | None = None
                 try:
                     told = self.ask(ask)
+                except Aborted:
+                    raise
                 except CheckFailed as error:
                     failed = error
                 ask = steps.send(told) if told is not None else steps.throw(failed or CheckFailed(ask.what))
@@ -155,3 +162,50 @@ class Federation:
         except StopIteration as end:
             told: Told = end.value
             return told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A finished run: what the hub knows, and its whole conversation.
+
+    Attributes:
+        issued_on: The day of the run, as an ISO date; a run that was resumed keeps its first.
+    """
+
+    run: Run
+    exchange: Exchange
+    issued_on: str
+
+
+def whole_chain(
+    federation: Federation,
+    *,
+    seed: int,
+    issued_on: str,
+    pooled: Callable[[tuple[str, ...], float], NDArray[np.float64]] | None = None,
+    course: Callable[[Run], Steps] = Run.steps,
+) -> Finished:
+    """Take an open study from its review to the locked test, whatever road lies between.
+
+    Args:
+        seed: For repeatable sampling of released models.
+        pooled: Gives the centralised comparator's coefficients, where there can be one.
+        course: The steps to take, the whole chain by default; benchmarks take a part of it.
+
+    Raises:
+        CheckFailed: fewer than three hospitals can take part.
+        Broken: evidence between hub and hospitals does not hold.
+    """
+    exchange = federation.exchange
+    run = Run(
+        study=exchange.study,
+        study_sha256=exchange.study_sha256,
+        site_keys=exchange.site_keys,
+        coin=exchange.coin,
+        seed=seed,
+        pooled=pooled,
+        test_noise=exchange.unsafe_accept_test_noise,
+        dropped=exchange.dropped,
+    )
+    federation.drive(course(run))
+    return Finished(run=run, exchange=exchange, issued_on=issued_on)

@@ -66,6 +66,7 @@ class Exchange:
         signer: The hub's key.
         site_keys: Long-term public keys of all sites.
         unsafe_accept_test_noise: Only for tests; a run with it never verifies.
+        simulated: Whether the keys stand for nobody, as those of a run on one machine.
         dropped: Sites that dropped out of an opened sum; they stay out of all later ones.
         batches: Prepared slots for sums that survive drop-outs, by the sites that were asked to prepare.
     """
@@ -75,6 +76,7 @@ class Exchange:
     signer: Signer
     site_keys: Mapping[str, bytes]
     unsafe_accept_test_noise: bool = False
+    simulated: bool = True
     log: MerkleLog = field(init=False)
     store: list[Kept] = field(init=False, default_factory=list)
     received: list[Received] = field(init=False, default_factory=list)

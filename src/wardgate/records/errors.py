@@ -20,6 +20,10 @@ class Vanished(CheckFailed):
     """A sum stayed closed because hospitals did not answer; it may be asked again when they are back."""
 
 
+class Aborted(CheckFailed):
+    """Somebody at the hub stopped the study; running it again goes on where it stopped."""
+
+
 class NotEvaluable(WardgateError):
     """There is too little evidence to tell; that never counts as a pass."""
 

@@ -61,6 +61,7 @@ class Decision(Record):
     """A site's word on a study, signed by its ward's key on behalf of the person who decided.
 
     Attributes:
+        proposal_sha256: The proposal's envelope.
         outcome: `signed`, `refused`, `paused`, `resumed` or `left`.
         reason: Why, for people; needed for `refused` and `left`.
         number: Of this site's decisions on the study, from 1; a later one replaces an earlier one.

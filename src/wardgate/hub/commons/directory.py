@@ -285,10 +285,11 @@ def _catalogue(run: Run, certificates: dict[str, bytes]) -> bytes:
 
 
 def _parties(exchange: Exchange) -> list[Party]:
-    """Every key of a run on one machine is a simulated one."""
-    hub = Party(name=layout.HUB, role="hub", public_key=exchange.signer.public_key.hex(), simulated=True)
-    keys = exchange.site_keys
-    return [hub, *(Party(name=s, role="site", public_key=keys[s].hex(), simulated=True) for s in exchange.study.sites)]
+    """Every key of a run on one machine is a simulated one; between machines, none is."""
+    simulated, keys = exchange.simulated, exchange.site_keys
+    hub = Party(name=layout.HUB, role="hub", public_key=exchange.signer.public_key.hex(), simulated=simulated)
+    sites = exchange.study.sites
+    return [hub, *(Party(name=s, role="site", public_key=keys[s].hex(), simulated=simulated) for s in sites)]
 
 
 def _head(exchange: Exchange, leaves: list[bytes]) -> bytes:
