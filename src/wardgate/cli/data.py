@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from wardgate.cli.files import json_in
+from wardgate.cli.files import json_in, write_out
 from wardgate.cli.study import read_study
 from wardgate.cli.tables import AsJson
 from wardgate.federation.data import DIALECTS, advice, check, convert, profile, warehouse_sql
-from wardgate.hub.commons.durable import write_whole
 from wardgate.papers.data_check_page import data_check_page
 from wardgate.papers.data_check_text import check_text
 from wardgate.papers.profile_page import profile_page
@@ -48,9 +47,9 @@ def check_(
     asked = read_study(study)
     record = check(asked, source, mapping=mapping, site=site, memory_limit_mb=memory)
     if out is not None:
-        _write(out, record.to_bytes() + b"\n")
+        write_out(out, record.to_bytes() + b"\n")
     if html is not None:
-        _write(html, data_check_page(record).encode())
+        write_out(html, data_check_page(record).encode())
     if json_output:
         typer.echo(json.dumps(record.plain(), indent=2, ensure_ascii=False))
     else:
@@ -71,7 +70,7 @@ def compare(
         raise Invalid("the records speak of different studies, expected one; compare checks of the same locked study")
     if len({record.site for record in records}) != len(records):
         raise Invalid("two records speak of the same hospital; give each once (name it with 'data check --site')")
-    _write(html, side_by_side(records).encode())
+    write_out(html, side_by_side(records).encode())
     typer.echo(f"{len(records)} hospitals side by side: {html}")
 
 
@@ -84,7 +83,7 @@ def profile_(
 ) -> None:
     """Show a hospital its own data, with true counts. For its own eyes only."""
     found = profile(source, None if study is None else read_study(study), memory_limit_mb=memory)
-    _write(html, profile_page(found).encode(), private=True)
+    write_out(html, profile_page(found).encode(), private=True)
     typer.echo(f"For this hospital's eyes only: {html}")
 
 
@@ -114,17 +113,5 @@ def sql(
     files = warehouse_sql(read_study(study), dialect, schema=schema)
     out.mkdir(parents=True)
     for file, text in files.items():
-        _write(out / file, text.encode())
+        write_out(out / file, text.encode())
     typer.echo(f"{', '.join(files)} in {out}; README.txt says what to do with them")
-
-
-def _write(target: Path, content: bytes, *, private: bool = False) -> None:
-    problem = ""
-    try:
-        write_whole(target, content)
-        if private:
-            target.chmod(0o600)
-    except OSError as error:
-        problem = error.strerror or "unknown reason"
-    if problem:
-        raise Invalid(f"{target} cannot be written ({problem}); nothing was left half-written")

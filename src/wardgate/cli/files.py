@@ -1,9 +1,44 @@
-"""Files that a command is given, read whole, with a message that says what was expected."""
+"""Files that a command is given or writes: whole, or a message that says what was expected."""
 
 import json
 from pathlib import Path
 
+from wardgate.hub.commons.durable import write_whole
 from wardgate.records.errors import Invalid
+
+
+def write_out(target: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        private: For its owner's eyes alone.
+
+    Raises:
+        Invalid: it cannot be written.
+    """
+    problem = ""
+    try:
+        write_whole(target, content)
+        if private:
+            target.chmod(0o600)
+    except OSError as error:
+        problem = error.strerror or "unknown reason"
+    if problem:
+        raise Invalid(f"{target} cannot be written ({problem}); nothing was left half-written")
+
+
+def bytes_in(file: Path, what: str) -> bytes:
+    """Return the bytes of a file.
+
+    Args:
+        what: What it should be, in words.
+
+    Raises:
+        Invalid: no such file.
+    """
+    if not file.is_file():
+        raise Invalid(f"{file} is not a file, expected {what}")
+    return file.read_bytes()
 
 
 def json_in(file: Path) -> object:

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from wardgate.cli.files import text_in
+from wardgate.cli.files import text_in, write_out
 from wardgate.computations.menu import MENU, OF_THE_CHAIN
-from wardgate.hub.commons.durable import write_whole
 from wardgate.records import study_file
 from wardgate.records.canonical import canonical
 from wardgate.records.circe import read_circe, to_yaml
@@ -32,7 +31,7 @@ def init(
     """Write a commented study to start from."""
     if file.exists():
         raise Invalid(f"{file} exists; choose another name, or remove it")
-    _write(file, template("events" if events else "table").encode())
+    write_out(file, template("events" if events else "table").encode())
     typer.echo(f"Wrote {file}. Change it, then: wardgate study lint {file}")
 
 
@@ -86,7 +85,7 @@ def lock(
                 "is a new version: raise 'version' and lock it under another name"
             )
     else:
-        _write(target, canonical({"sha256": sha256, "study": study.plain()}) + b"\n")
+        write_out(target, canonical({"sha256": sha256, "study": study.plain()}) + b"\n")
     if json_output:
         typer.echo(json.dumps({"sha256": sha256, "lock": str(target)}, indent=2))
     else:
@@ -110,7 +109,7 @@ def import_circe(
     if out is None:
         typer.echo(to_yaml(imported), nl=False)
     else:
-        _write(out, to_yaml(imported).encode())
+        write_out(out, to_yaml(imported).encode())
     for note in imported.notes:
         typer.echo(f"note: {note}", err=True)
 
@@ -149,16 +148,6 @@ def _locked_sha256(target: Path) -> str:
     if inside is None or found.get("sha256") != inside:
         raise Invalid(f"{target} is no whole lock file; move it away and lock again")
     return inside
-
-
-def _write(target: Path, content: bytes) -> None:
-    problem = ""
-    try:
-        write_whole(target, content)
-    except OSError as error:
-        problem = error.strerror or "unknown reason"
-    if problem:
-        raise Invalid(f"{target} cannot be written ({problem}); nothing was left half-written")
 
 
 def _lines(study: Study) -> list[str]:
