@@ -1,0 +1,388 @@
+"""The porter: takes the hub's mail out of the spool, does what the hospital allowed, and lays the answers there.
+
+One thing at a time, and nothing lost: a parcel leaves `spool/questions` only after whatever it called for is in
+`spool/answers` or in the ward's own folder. What comes twice has no effect the second time.
+"""
+
+import fcntl
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wardgate.entropy import Entropy
+from wardgate.hospital.spool import FolderSpool
+from wardgate.hospital.ward.answering.ward import Ward
+from wardgate.hospital.ward.porter.approvals import Approvals, approval_of
+from wardgate.hospital.ward.porter.aside import set_aside, strays
+from wardgate.hospital.ward.porter.book import Entry, Event, VisitorsBook, clean
+from wardgate.hospital.ward.porter.decide import resend, send
+from wardgate.hospital.ward.porter.heartbeat import Heartbeat
+from wardgate.hospital.ward.porter.hindrance import Hindrance, hindrance
+from wardgate.hospital.ward.porter.house import House
+from wardgate.hospital.ward.porter.private import privately
+from wardgate.hospital.ward.porter.register import Files, Proposed, Register
+from wardgate.hospital.ward.porter.words import answer_words, left_of, words_of
+from wardgate.records.canonical import sha256
+from wardgate.records.enrolment_file import peek
+from wardgate.records.envelope import unseal
+from wardgate.records.errors import Broken, Invalid, StepFailed
+from wardgate.records.mail import Notice, Proposal, Standing, open_mail, seal_mail
+from wardgate.records.messages import QUESTION, Question, open_answer, open_question
+from wardgate.records.parcel import Parcel
+from wardgate.road.box import Box
+
+MOST_OPEN = 4
+"""Studies whose persons are in memory at once; another one's are read again when it is asked."""
+
+MOST_BROKEN = 1_000
+"""Broken parcels that one porter notes in the book; whoever sends more cannot fill the disk with them."""
+
+LONGEST_NAME = 100
+"""Of a file in the spool that keeps its name where it is put aside."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+State = Literal["waiting_for_approval", "paused", "never", "broken", "failed"]
+
+AGAIN_SECONDS = 2.0
+"""After which a parcel is tried again that the system, as by a full disk, did not let through."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Porter:
+    """One hospital's porter.
+
+    Attributes:
+        house: Whose.
+        clock: Now, as an ISO date and time in UTC.
+        ticks: Seconds, monotonic.
+        entropy: For keys, noise and references.
+    """
+
+    house: House
+    clock: Callable[[], str]
+    ticks: Callable[[], float]
+    entropy: Entropy
+    _spool: FolderSpool = field(init=False)
+    _register: Register = field(init=False)
+    _approvals: Approvals = field(init=False)
+    _book: VisitorsBook = field(init=False)
+    _heart: Heartbeat = field(init=False)
+    _wards: dict[str, Ward] = field(init=False, default_factory=dict)
+    _studies: dict[str, tuple[Files, Proposed]] = field(init=False, default_factory=dict)
+    _held: set[str] = field(init=False, default_factory=set)
+    _stuck: dict[str, float] = field(init=False, default_factory=dict)
+    _people: object = field(init=False, default=None)
+    _broken: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        premises = self.house.premises
+        for folder in (premises.studies, premises.memory, premises.spool):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        self._spool = FolderSpool(premises.spool)
+        self._register = Register(premises)
+        self._approvals = Approvals(premises.ward)
+        self._book = VisitorsBook(premises.ward)
+        self._heart = Heartbeat(path=premises.spool / "ward.alive", site=self.house.site)
+
+    def serve(self, pause: Callable[[bool], bool]) -> None:
+        """Work until told to stop; what is in hand is finished first.
+
+        Args:
+            pause: Told whether there was work; waits a moment where there was none. True ends the serving.
+
+        Raises:
+            Invalid: another process serves this folder.
+            Broken: the book, the decisions or the approvals cannot be read.
+        """
+        with self._alone():
+            try:
+                while not pause(self.step()):
+                    pass
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        """Let go of every study."""
+        for ward in self._wards.values():
+            ward.close()
+        self._wards.clear()
+
+    def step(self) -> bool:
+        """Take up the oldest parcel that can be dealt with; say whether there was one."""
+        self._look_for_people()
+        for name in self._box.names():
+            if name in self._held or self._stuck.get(name, 0.0) > self.ticks():
+                continue
+            self._try(name)
+            return True
+        for path in strays(self.house.premises.spool / "questions"):
+            self._put_aside(path.name, "a file in the spool is not named as parcels are")
+        self._beat("waiting")
+        return False
+
+    @property
+    def _box(self) -> Box:
+        return self._spool.box("questions")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with (self.house.premises.ward / "porter.lock").open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                taken = False
+            except OSError:
+                taken = True
+            if taken:
+                raise Invalid(
+                    f"another process serves the ward of {self.house.premises.root}; end it first, two would answer"
+                    " one question twice"
+                )
+            yield
+
+    def _look_for_people(self) -> None:
+        """Take up what waits once people have said something, and send decisions that are not surely on their way."""
+        found = self._register.state, self._approvals.state
+        if found == self._people:
+            return
+        self._held.clear()
+        for study in self._register.all():
+            if study.unsent:
+                try:
+                    send(self.house, study.proposal.study_sha256)
+                except OSError:
+                    return
+        self._people = self._register.state, self._approvals.state
+
+    def _try(self, name: str) -> None:
+        """Deal with one parcel; whatever happens, the next one gets its turn."""
+        self._stuck.pop(name, None)
+        try:
+            self._deal(name)
+        except OSError as error:
+            self._stuck[name] = self.ticks() + AGAIN_SECONDS
+            self._beat(f"stuck: {error.strerror}")
+
+    def _deal(self, name: str) -> None:
+        try:
+            parcel = self._box.read(name)
+        except Broken as error:
+            if self._box.holds(name):
+                self._put_aside(f"{name}.parcel", str(error))
+            return
+        try:
+            kind = unseal(parcel.envelope, keys=(self.house.hub_key,)).predicate_type
+            if kind == QUESTION:
+                question = open_question(parcel.envelope, hub_key=self.house.hub_key)
+                privately(
+                    question.computation,
+                    lambda: self._question(name, parcel, question),
+                    log=self.house.premises.ward / "private.log",
+                    entropy=self.entropy,
+                )
+                return
+            mail, _ = open_mail(parcel.envelope, key=self.house.hub_key)
+            if isinstance(mail, Proposal):
+                self._proposal(parcel, mail)
+            elif isinstance(mail, Notice):
+                self._notice(parcel, mail)
+            else:
+                raise Broken("the hub sends questions, proposals and notices; this is a hospital's word")
+            self._box.remove(name)
+        except Broken as error:
+            self._refute(name, parcel, str(error))
+        except StepFailed as failure:
+            self._failed(name, parcel, failure)
+
+    def _proposal(self, parcel: Parcel, proposal: Proposal) -> None:
+        study, new = self._register.keep(parcel, proposal)
+        if new:
+            self._note(
+                "proposal",
+                f"The hub proposes study {study.name}, '{clean(study.study.title, most=200)}', to"
+                f" {len(proposal.members)} hospitals; code {proposal.code}",
+                study=proposal.study_sha256,
+                subject=study.sha256,
+            )
+        elif study.decisions:
+            resend(self.house, study.decisions[-1])
+
+    def _notice(self, parcel: Parcel, notice: Notice) -> None:
+        study = self._study(notice.study_sha256)
+        if study is None:
+            raise Broken("a notice of a study that was never proposed to this hospital")
+        because = f": {clean(notice.reason)}" if notice.reason else ""
+        if self._note(
+            "notice",
+            f"The hub says that study {study.name} is {notice.event}{because}",
+            study=notice.study_sha256,
+            subject=sha256(parcel.envelope),
+        ):
+            self._register.decisions(notice.study_sha256).append({"notice": notice.plain()})
+        if notice.event != "running" and notice.study_sha256 in self._wards:
+            self._wards.pop(notice.study_sha256).close()
+
+    def _question(self, name: str, parcel: Parcel, question: Question) -> None:
+        study = self._study(question.study_sha256)
+        why = hindrance(question, parcel, study=study, house=self.house, approvals=self._approvals)
+        if study is None or (why is not None and why.state == "broken"):
+            raise Broken("no study" if why is None else why.words)
+        if why is not None and why.state != "never":
+            self._hold(name, parcel, question, why)
+            return
+        asked, refusal = sha256(parcel.envelope), "" if why is None else why.words
+        self._note(
+            "question",
+            words_of(question),
+            study=question.study_sha256,
+            subject=asked,
+            computation=question.computation,
+            split=question.split,
+            approval=approval_of(question),
+        )
+        self._beat(f"answering {question.computation}")
+        self._answer(parcel, question, study, asked=asked, refusal=refusal)
+        if refusal:
+            self._stand(question, asked, "never", refusal)
+        self._box.remove(name)
+
+    def _answer(self, parcel: Parcel, question: Question, study: Proposed, *, asked: str, refusal: str) -> None:
+        """Let the ward answer, write what left into the book, and lay it into the spool."""
+        ward = self._ward(study)
+        if refusal and not ward.stands and question.computation != "review":
+            self._note("answer", f"Refused: {refusal}", study=question.study_sha256, subject=asked, left="nothing")
+            return
+        given = ward.reply(parcel, refusal=refusal)
+        answer = open_answer(given.envelope, site_key=self.house.signer.public_key)
+        claim = None if answer.evidence is None else answer.evidence.claim
+        self._note(
+            "answer",
+            answer_words(answer, question, size=given.size),
+            study=question.study_sha256,
+            subject=asked,
+            computation=question.computation,
+            split=question.split,
+            left=left_of(answer),
+            exact=claim is not None and claim.kind == "exact",
+            sites=0 if question.sum is None else len(question.sum.roster),
+            bytes=given.size,
+        )
+        self._spool.put("answers", given)
+
+    def _hold(self, name: str, parcel: Parcel, question: Question, why: Hindrance) -> None:
+        """Say once why a question waits, and leave it where it is until people say something."""
+        asked = sha256(parcel.envelope)
+        self._stand(question, asked, why.state, why.words)
+        self._held.add(name)
+
+    def _refute(self, name: str, parcel: Parcel, words: str) -> None:
+        """Say to the hub that a parcel does not hold, where it can be told to which study it belongs; put it aside."""
+        claimed = _claimed_study(parcel)
+        if claimed and self._study(claimed) is not None:
+            standing = Standing(
+                study_sha256=claimed,
+                site=self.house.site,
+                state="broken",
+                question_sha256=sha256(parcel.envelope),
+                words=words,
+            )
+            self._spool.put("answers", Parcel(seal_mail(standing, self.house.signer)))
+        self._put_aside(f"{name}.parcel", words, study=claimed)
+
+    def _failed(self, name: str, parcel: Parcel, failure: StepFailed) -> None:
+        """Tell the hub the reference. Whoever finds and removes the cause asks the hub to ask again."""
+        question = open_question(parcel.envelope, hub_key=self.house.hub_key)
+        self._stand(question, sha256(parcel.envelope), "failed", failure.reference)
+        self._box.remove(name)
+
+    def _stand(self, question: Question, asked: str, state: State, words: str) -> None:
+        """Say to the hub once why a question has no answer, and write that into the book."""
+        standing = Standing(
+            study_sha256=question.study_sha256,
+            site=self.house.site,
+            state=state,
+            question_sha256=asked,
+            words=words,
+        )
+        event: Event = "failed" if state == "failed" else "held"
+        if self._book.holds(event, standing.fingerprint()):
+            return
+        self._spool.put("answers", Parcel(seal_mail(standing, self.house.signer)))
+        said = f"a step broke; its cause is in the private log under reference {words}" if state == "failed" else words
+        self._note(
+            event,
+            f"Not answered: {said}",
+            study=question.study_sha256,
+            subject=standing.fingerprint(),
+            computation=question.computation,
+            split=question.split,
+            approval=approval_of(question),
+        )
+
+    def _put_aside(self, file: str, words: str, *, study: str = "") -> None:
+        if self._broken < MOST_BROKEN:
+            self._note(
+                "broken", f"Put aside unanswered: {clean(words)}", study=study, subject=file.removesuffix(".parcel")
+            )
+        self._broken += 1
+        set_aside(
+            self.house.premises.spool / "questions" / file,
+            self.house.premises.ward / "refused",
+            name=sha256(file.encode()) + ".parcel" if len(file) > LONGEST_NAME else file,
+        )
+
+    def _note(self, event: Event, words: str, **facts: Any) -> bool:
+        return self._book.note_once(Entry(at=self.clock(), event=event, words=words, **facts))
+
+    def _study(self, study_sha256: str) -> Proposed | None:
+        """Return a study as its files stand now."""
+        state = self._register.state_of(study_sha256)
+        known = self._studies.get(study_sha256)
+        if known is None or known[0] != state:
+            found = self._register.find(study_sha256)
+            if found is None:
+                return None
+            known = self._studies[study_sha256] = state, found
+        return known[1]
+
+    def _ward(self, study: Proposed) -> Ward:
+        """Return the ward of a study, opened where it is not; the one that was asked longest ago makes room."""
+        study_sha256, house = study.proposal.study_sha256, self.house
+        ward = self._wards.pop(study_sha256, None)
+        if ward is None:
+            while len(self._wards) >= MOST_OPEN:
+                self._wards.pop(next(iter(self._wards))).close()
+            keys = study.keys
+            ward = Ward(
+                hospital=house.hospital,
+                folder=house.source,
+                study_sha256=study_sha256,
+                hub_key=house.hub_key,
+                phone_book=lambda: keys,
+                spool=self._spool,
+                entropy=self.entropy,
+                seed=study.proposal.seed,
+                salt=house.premises.salt.read_bytes(),
+                issued_on=self.clock()[:10],
+                private=self._register.folder(study_sha256),
+                memory=house.premises.memory,
+                signer=house.signer,
+                state=self._register.folder(study_sha256) / "ward",
+            )
+        self._wards[study_sha256] = ward
+        ward.issued_on = self.clock()[:10]
+        return ward
+
+    def _beat(self, state: str) -> None:
+        self._heart.beat(self.clock, self.ticks(), state=state, studies=len(self._wards), held=len(self._held))
+
+
+def _claimed_study(parcel: Parcel) -> str:
+    """Return the study that a record says it belongs to, without any trust; nothing where it says none."""
+    try:
+        claimed = peek(parcel.envelope).get("study_sha256")
+    except Broken:
+        return ""
+    return claimed if isinstance(claimed, str) and _DIGEST.fullmatch(claimed) else ""
