@@ -1,103 +1,123 @@
-"""One direction between a box and the other end: everything that waits is brought, oldest first."""
+"""One direction of one site's road, kept going: every parcel of a box is checked, brought over, and only then let go."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from wardgate.records.errors import Absent, Broken, Refused
+from wardgate.records.errors import Absent, Broken, Refused, WardgateError
+from wardgate.records.parcel import Parcel
 from wardgate.road.box import Box
-from wardgate.road.transfer import NoRoom, Sender
+from wardgate.road.transfer import Sender
 
-_TRIES = 3
+Check = Callable[[Parcel], object]
+"""Raises a WardgateError for what may not pass."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """What a lane brought since it was opened.
+@dataclass(slots=True, kw_only=True)
+class Lane:
+    """Parcels on their way out of one box.
+
+    A parcel that may not pass, or that the other end declines for good, is put aside: it stands in nobody's way and is
+    there to be looked at. It is counted and said to `told` without its content.
 
     Attributes:
-        parcels: How many were taken.
-        size: Their bytes.
-        moved: Bytes of all messages that were sent for them.
-        last: When the last one was taken; empty before the first.
-        waiting_for_room: Parcels that the other end had no room for, at the last push.
-        set_aside: Why a parcel was not taken, by its name. It lies in the box and is not tried again by this lane.
-    """
-
-    parcels: int = 0
-    size: int = 0
-    moved: int = 0
-    last: str = ""
-    waiting_for_room: int = 0
-    set_aside: Mapping[str, str] = field(default_factory=dict)
-
-
-class Lane:
-    """Brings a box to the other end. One thread at a time pushes; others may read `carried`.
-
-    Args:
-        outgoing: Parcels leave it when the other end has them, not before.
+        box: Where parcels wait.
         sender: The road.
-        now: The time as text, for `Carried.last`.
+        check: Judges a parcel before it leaves.
+        aside: Folder on the box's file system for what may not pass; at most `most_aside` parcels stay there.
+        told: Hears of every parcel that was put aside: its name and the words of the reason.
+        sent, bytes, refused: Counted since the start.
     """
 
-    def __init__(self, outgoing: Box, sender: Sender, *, now: Callable[[], str] = lambda: "") -> None:
-        self._outgoing = outgoing
-        self._sender = sender
-        self._now = now
-        self._carried = Carried()
-        self._broken: dict[str, int] = {}
+    box: Box
+    sender: Sender
+    check: Check
+    aside: Path
+    told: Callable[[str, str], None]
+    most_aside: int = 64
+    sent: int = 0
+    bytes: int = 0
+    refused: int = 0
+    _checked: set[str] = field(default_factory=set)
 
-    @property
-    def carried(self) -> Carried:
-        """What was brought so far."""
-        return self._carried
-
-    def push(self, stop: Callable[[], bool]) -> int:
-        """Bring what waits, and return how many parcels were taken.
-
-        A parcel that is refused, or three times fails for itself, is set aside; one that finds no room waits. The
-        others go on.
-
-        Args:
-            stop: Asked between two messages.
+    def push(self, *, stop: Callable[[], bool]) -> int:
+        """Bring over what waits, oldest first, and return how many parcels left.
 
         Raises:
-            Absent: the other end does not answer; what was brought is counted all the same.
+            Absent: the other end does not answer, or has no room; everything that it has not is still in the box.
         """
-        taken = without_room = 0
-        for name in self._outgoing.names():
+        left = 0
+        for name in self.box.names():
             if stop():
                 break
-            if name in self._carried.set_aside:
-                continue
             try:
-                sent = self._sender.send(self._outgoing, name, stop=stop)
-            except NoRoom:
-                without_room += 1
-                continue
+                if name not in self._checked:
+                    self.check(self.box.read(name))
+                    self._checked.add(name)
+                arrived = self.sender.send(self.box, name, stop=stop)
             except Absent:
-                if stop():
-                    break
                 raise
-            except Refused as error:
-                self._set_aside(name, str(error))
+            except (Broken, Refused) as error:
+                self._put_aside(name, str(error))
                 continue
-            except Broken as error:
-                self._broken[name] = self._broken.get(name, 0) + 1
-                if self._broken[name] >= _TRIES:
-                    self._set_aside(name, str(error))
-                continue
-            self._outgoing.remove(name)
-            taken += 1
-            self._carried = replace(
-                self._carried,
-                parcels=self._carried.parcels + 1,
-                size=self._carried.size + sent.size,
-                moved=self._carried.moved + sent.moved,
-                last=self._now(),
-            )
-        self._carried = replace(self._carried, waiting_for_room=without_room)
-        return taken
+            self.box.remove(name)
+            self._checked.discard(name)
+            self.sent += 1
+            self.bytes += arrived.moved
+            left += 1
+        return left
 
-    def _set_aside(self, name: str, words: str) -> None:
-        self._carried = replace(self._carried, set_aside={**self._carried.set_aside, name: words})
+    def _put_aside(self, name: str, words: str) -> None:
+        put_aside(self.box, name, self.aside, most=self.most_aside)
+        self._checked.discard(name)
+        self.refused += 1
+        self.told(name, words)
+
+
+def put_aside(box: Box, name: str, folder: Path, *, most: int) -> None:
+    """Move a parcel out of its box into a folder of things that may not pass, from which the oldest go first."""
+    try:
+        path = box.path(name)
+    except Broken:
+        return
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path.replace(folder / f"{name}.aside")
+    kept = sorted(folder.glob("*.aside"), key=lambda found: found.stat().st_mtime_ns)
+    for old in kept[: max(0, len(kept) - most)]:
+        old.unlink(missing_ok=True)
+
+
+def taken_into(box: Box, check: Check, told: Callable[[str, str], None]) -> Callable[[Path, str], None]:
+    """Return how a receiver takes over a whole parcel: checked, then moved into the box.
+
+    Args:
+        told: Hears of every parcel that was not taken: its name and the words of the reason.
+    """
+
+    def accept(path: Path, name: str) -> None:
+        try:
+            check(Parcel.from_bytes(path.read_bytes()))
+        except Absent:
+            raise
+        except WardgateError as error:
+            told(name, str(error))
+            raise
+        box.adopt(path, name)
+
+    return accept
+
+
+def holds(box: Box) -> Callable[[str], bool]:
+    """Return how a receiver tells whether it has a parcel: by the box alone.
+
+    A parcel that came again after its owner took it is delivered again; owners are idempotent.
+    """
+
+    def has(name: str) -> bool:
+        try:
+            box.path(name)
+        except Broken:
+            return False
+        return True
+
+    return has

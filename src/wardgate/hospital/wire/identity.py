@@ -159,9 +159,15 @@ def _check(certificate: x509.Certificate, root: x509.Certificate, *, site: str, 
 
 def _public(path: Path) -> object:
     try:
-        return serialization.load_pem_private_key(path.read_bytes(), password=None).public_key()
-    except (OSError, ValueError, TypeError):
-        raise Broken(f"the wire's key {path.name} cannot be read; ask for a new certificate with a new key") from None
+        data = path.read_bytes()
+    except OSError as error:
+        raise Invalid(
+            f"the wire's key {path.name} cannot be opened ({type(error).__name__}): run this as its user, or as root"
+        ) from None
+    try:
+        return serialization.load_pem_private_key(data, password=None).public_key()
+    except (ValueError, TypeError):
+        raise Broken(f"the wire's key {path.name} is damaged; ask for a certificate of a new key") from None
 
 
 def _next(premises: Premises) -> Path:

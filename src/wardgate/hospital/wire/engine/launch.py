@@ -1,0 +1,143 @@
+"""Starts the engine's client at a hospital and keeps it running; speaks for the wire, opens nothing of the ward's."""
+
+import argparse
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from wardgate.hospital.premises import Premises
+from wardgate.hospital.wire.engine.workspace import write_workspace
+from wardgate.hospital.wire.known import Known, read_known
+from wardgate.records.errors import Invalid, Refused, Unsupported, WardgateError
+
+FINAL = 78
+"""Exit code (EX_CONFIG of sysexits.h): starting again is no use until a person has changed something."""
+
+PAUSES = (1.0, 2.0, 5.0, 15.0, 30.0)
+STEADY_SECONDS = 60.0
+HEART_BEAT_SECONDS = 4
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the wire of one hospital until a signal ends it; return an exit code."""
+    parser = argparse.ArgumentParser(prog="wardgate.hospital.wire")
+    parser.add_argument("--premises", required=True, type=Path)
+    parser.add_argument("--strict", action="store_true", help="refuse to run where the ward's folder can be read")
+    given = parser.parse_args(arguments)
+    try:
+        return run(Premises(given.premises.resolve()), strict=given.strict)
+    except WardgateError as error:
+        print(f"the wire cannot run: {error}", file=sys.stderr)
+        return FINAL
+
+
+def run(premises: Premises, *, strict: bool) -> int:
+    """Write the engine's workspace and keep its client running.
+
+    Raises:
+        Refused: `strict`, and the ward's folder can be read from here.
+        Invalid: the hospital is not enrolled.
+        Unsupported: the engine is not installed.
+    """
+    known = read_known(premises)
+    check_apart(premises, strict=strict)
+    if importlib.util.find_spec("nvflare") is None:
+        raise Unsupported("the engine is not installed: pip install 'wardgate[engine]'")
+    if not os.access(premises.tls_key, os.R_OK):
+        raise Invalid(f"{premises.tls_key.name} cannot be read by this user: the wire needs its TLS key")
+    write_workspace(premises, known.response)
+    return _Kept(premises, known).run()
+
+
+def check_apart(premises: Premises, *, strict: bool) -> None:
+    """Say, or with `strict` refuse, where this process could read what belongs to the ward. Nothing is opened.
+
+    Raises:
+        Refused: it could.
+    """
+    if os.access(premises.ward, os.R_OK | os.X_OK):
+        words = (
+            f"the wire's user can read {premises.ward.name}/ of {premises.root.name}: run ward and wire as two users"
+        )
+        if strict:
+            raise Refused(words)
+        print(f"warning: {words}", file=sys.stderr)
+
+
+class _Kept:
+    """The engine's client, started again whenever it ends."""
+
+    def __init__(self, premises: Premises, known: Known) -> None:
+        self._premises = premises
+        self._known = known
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def run(self) -> int:
+        for kind in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(kind, self._stop)
+        ended = 0
+        while not self._stopped:
+            began = time.monotonic()
+            self._process = self._start()
+            while self._process.poll() is None and not self._stopped:
+                time.sleep(0.1)
+            self._end()
+            if self._stopped:
+                break
+            ended = 0 if time.monotonic() - began > STEADY_SECONDS else ended
+            pause = PAUSES[min(ended, len(PAUSES) - 1)]
+            print(f"the engine's client ended ({self._process.returncode}); again in {pause:.0f} s", file=sys.stderr)
+            until = time.monotonic() + pause
+            while time.monotonic() < until and not self._stopped:
+                time.sleep(0.1)
+            ended += 1
+        return 0
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        site, root = self._known.site, self._premises.engine
+        command = [
+            *(sys.executable, "-u", "-m", "nvflare.private.fed.app.client.client_train"),
+            *("-m", str(root), "-s", "fed_client.json"),
+            *("--set", "secure_train=true", f"uid={site}", f"org={site}", "config_folder=config"),
+            f"heart_beat_interval={HEART_BEAT_SECONDS}",
+        ]
+        return subprocess.Popen(  # noqa: S603 - fixed program, own arguments
+            command, stdin=subprocess.DEVNULL, env=self._environment(), cwd=root, start_new_session=True
+        )
+
+    def _environment(self) -> dict[str, str]:
+        scratch = self._premises.wire / "tmp"
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        return {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "2",
+            "TMPDIR": str(scratch),
+            "GRPC_VERBOSITY": "ERROR",
+        }
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopped = True
+
+    def _end(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        for kind, seconds in ((signal.SIGTERM, 6.0), (signal.SIGKILL, 5.0)):
+            try:
+                os.killpg(process.pid, kind)
+            except ProcessLookupError:
+                break
+            try:
+                process.wait(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                continue
+        process.wait()

@@ -1,0 +1,171 @@
+"""Keeps exactly one carriage running, with every connected site in it.
+
+A new carriage costs a few seconds in which mail waits in its boxes; nothing is lost by it. So whatever is wrong (a job
+that died, a site that came late or lost its process, a hub that was killed) has one cure, a new carriage; and a site
+that is not cured by it waits longer and longer, so that one broken site does not stop the others for ever.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wardgate.hub.engine.job import NAME
+from wardgate.hub.engine.lanes import Lanes
+from wardgate.hub.engine.session import Job, Session
+from wardgate.records.errors import Absent
+
+HEARD_SECONDS = 10
+"""A site that the carriage has not heard of for so long is not in it; it greets every three seconds."""
+
+SILENT_SECONDS = 12.0
+"""A site whose heart beat the server has not heard for so long is away, and no reason for a new carriage."""
+
+START_SECONDS = 30.0
+"""A carriage that has not begun after so long never will."""
+
+SETTLE_SECONDS = 1.5
+"""Sites come back in flocks: so long a new one is waited for, once."""
+
+SPACING_SECONDS = (4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+"""Between two carriages for the sake of the same site."""
+
+
+@dataclass(slots=True)
+class _Missing:
+    """A connected site that is not in the carriage."""
+
+    since: float
+    tries: int = 0
+    not_before: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Conductor:
+    """Decides once in a while; everything it knows comes from the session and from what the carriage wrote.
+
+    Attributes:
+        session: The engine.
+        job_folder: The carriage as a job.
+        lanes: Reads what the carriage last wrote.
+        put_out: Returns the sites that were revoked.
+        clock: Seconds, monotonic; `wall`: seconds since 1970.
+        told: Hears words for the log.
+    """
+
+    session: Session
+    job_folder: Path
+    lanes: Callable[[], Lanes | None]
+    put_out: Callable[[], frozenset[str]]
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    told: Callable[[str], None] = lambda _: None
+    _job: str = ""
+    _submitted: float = 0.0
+    _disabled: set[str] = field(default_factory=set)
+    _missing: dict[str, _Missing] = field(default_factory=dict)
+    _beats: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def step(self) -> None:
+        """Look once, and do what is needed.
+
+        Raises:
+            Absent: the engine does not answer.
+        """
+        self._put_out()
+        connected = self._alive(self.session.connected())
+        jobs = {job.id: job for job in self.session.jobs() if job.name == NAME}
+        self._tidy(jobs)
+        current = jobs.get(self._job)
+        if not connected:
+            self._missing.clear()
+            return
+        if current is None or current.state == "over":
+            self._start(connected, "there is none" if not self._job else "the last one ended")
+            return
+        now = self.clock()
+        found = self.lanes()
+        if found is None or found.job != self._job:
+            if now - self._submitted > START_SECONDS:
+                self._replace(connected, "the last one did not begin")
+            return
+        heard = self._heard(found)
+        self._missing = {site: self._missing.get(site, _Missing(since=now)) for site in connected if site not in heard}
+        due = sorted(
+            site
+            for site, missing in self._missing.items()
+            if now - missing.since > SETTLE_SECONDS and now >= missing.not_before
+        )
+        if due and now - self._submitted > SPACING_SECONDS[0] and self._begun(found, connected, now):
+            for site in due:
+                missing = self._missing[site]
+                missing.not_before = now + SPACING_SECONDS[min(missing.tries, len(SPACING_SECONDS) - 1)]
+                missing.tries += 1
+            self._replace(connected, f"{', '.join(due)} came")
+
+    def stop(self) -> None:
+        """Let the engine end what runs."""
+        if self._job:
+            self.session.abort(self._job)
+
+    def _heard(self, found: Lanes) -> frozenset[str]:
+        wall = self.wall()
+        return frozenset(
+            lane.site for lane in found.lanes if lane.site in found.carried and wall - lane.last_heard <= HEARD_SECONDS
+        )
+
+    def _begun(self, found: Lanes, connected: frozenset[str], now: float) -> bool:
+        """Say whether the carriage had its time: every site in it was heard, or enough time has gone by."""
+        late = now - self._submitted > START_SECONDS / 2
+        return late or all(site in self._heard(found) for site in found.carried if site in connected)
+
+    def _alive(self, beats: Mapping[str, str]) -> frozenset[str]:
+        now = self.clock()
+        for site, beat in beats.items():
+            if self._beats.get(site, ("", 0.0))[0] != beat:
+                self._beats[site] = (beat, now)
+        return frozenset(
+            site for site in beats if now - self._beats[site][1] <= SILENT_SECONDS and site not in self._disabled
+        )
+
+    def _tidy(self, jobs: Mapping[str, Job]) -> None:
+        for job in jobs.values():
+            if job.state == "over" and job.id != self._job:
+                self._try(self.session.forget, job.id)
+            elif job.state != "over" and job.id != self._job:
+                self._try(self.session.abort, job.id)
+
+    def _replace(self, connected: frozenset[str], why: str) -> None:
+        self._try(self.session.abort, self._job)
+        self._start(connected, why)
+
+    def _start(self, connected: frozenset[str], why: str) -> None:
+        now = self.clock()
+        if self._job and now - self._submitted < SPACING_SECONDS[0]:
+            return
+        if not self._job and not self._settled(connected, now):
+            return
+        self._job = self.session.submit(self.job_folder)
+        self._submitted = now
+        self.told(f"a new carriage for {', '.join(sorted(connected))}: {why}")
+
+    def _settled(self, connected: frozenset[str], now: float) -> bool:
+        """Wait a moment for the first flock, once."""
+        first = min(at for site, (_, at) in self._beats.items() if site in connected)
+        return now - first >= SETTLE_SECONDS
+
+    def _put_out(self) -> None:
+        out = self.put_out()
+        for site in sorted(out - self._disabled):
+            self.session.disable(site)
+            self._disabled.add(site)
+            self.told(f"{site} was put out: disabled in the engine")
+        for site in sorted(self._disabled - out):
+            self.session.enable(site)
+            self._disabled.discard(site)
+
+    def _try(self, call: Callable[[str], None], job: str) -> None:
+        try:
+            call(job)
+        except Absent as error:
+            self.told(f"job {job[:8]}: {error}")
