@@ -1,5 +1,6 @@
 """What a peer may try that speaks the language well: fill the disk, crowd others out, be in two places at once."""
 
+import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ def test_so_many_parcels_come_in_part_and_no_more(make_ends: Make) -> None:
     ends = make_ends(most=3)
     for number in range(10):
         assert say(ends, name_of(number), 100, 0, b"x") == Want(name=name_of(number), offset=1)
+        os.utime(ends.folder / "partial" / f"{name_of(number)}.part", (number, number))
         assert len(ends.parts()) <= 3
     assert ends.parts() == sorted(f"{name_of(number)}.part" for number in (7, 8, 9)), "the oldest went"
     assert say(ends, name_of(0), 100, 1, b"x") == Want(name=name_of(0), offset=0)
