@@ -15,11 +15,11 @@ from wardgate.hub.consortium.founding import read_hub
 from wardgate.hub.consortium.members import members
 from wardgate.hub.engine.conductor import Conductor
 from wardgate.hub.engine.job import write_job
-from wardgate.hub.engine.lanes import read_lanes
-from wardgate.hub.engine.session import FlareSession
+from wardgate.hub.engine.lanes import Lanes, read_lanes
+from wardgate.hub.engine.session import FlareSession, require_engine
 from wardgate.hub.engine.workspace import coordinator_workspace, server_workspace, write_workspaces
 from wardgate.hub.home import Home
-from wardgate.records.errors import Absent, Broken, Invalid, StepFailed, Unsupported
+from wardgate.records.errors import Absent, Broken, Invalid, StepFailed
 from wardgate.records.hub_file import HubFile
 
 STEP_SECONDS = 1.0
@@ -44,7 +44,7 @@ def serve(home: Home, *, stop: Callable[[], bool], told: Told = lambda _: None) 
         StepFailed: the engine's server cannot stay up; its log is named.
     """
     hub = read_hub(home)
-    _check_engine()
+    require_engine()
     check_port(hub.port)
     pauses = _Pauses()
     while not stop():
@@ -79,13 +79,6 @@ def check_port(port: int) -> None:
                 f"port {port} is taken by another process: stop it (perhaps another 'hub serve'), or change hub.yaml"
             ) from None
     raise Invalid(f"this machine has no network address to listen on: {last.strerror}")
-
-
-def _check_engine() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("nvflare") is None:
-        raise Unsupported("the engine is not installed: pip install 'wardgate[engine]'")
 
 
 @contextmanager
@@ -150,6 +143,7 @@ def _conduct(
                         job_folder=job.resolve(),
                         lanes=lambda: _lanes(home),
                         put_out=lambda: _put_out(home),
+                        wall=time.time,  # noqa: TID251 - where the clock comes from
                         told=told,
                     )
                 if conductor is not None:
@@ -165,7 +159,7 @@ def _conduct(
             session.close()
 
 
-def _lanes(home: Home):  # type: ignore[no-untyped-def]
+def _lanes(home: Home) -> Lanes | None:
     try:
         return read_lanes(home)
     except Broken:

@@ -1,4 +1,4 @@
-"""One direction of one site's road, kept going: every parcel of a box is checked, brought over, and only then let go."""
+"""One direction of one site's road, kept going: each parcel of a box is checked, brought over, and then let go."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -57,8 +57,8 @@ class Conductor:
     job_folder: Path
     lanes: Callable[[], Lanes | None]
     put_out: Callable[[], frozenset[str]]
+    wall: Callable[[], float]
     clock: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
     told: Callable[[str], None] = lambda _: None
     _job: str = ""
     _submitted: float = 0.0

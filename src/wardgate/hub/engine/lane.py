@@ -1,9 +1,9 @@
 """The hub's end of the road to one site: mail out, mail in, and what is known of the other end."""
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from wardgate import __version__
 from wardgate.hub.engine.lanes import LaneState
@@ -30,6 +30,7 @@ class SiteLane:
         call: The request and reply of the engine towards this site.
         standing: Raises Refused when the site does not belong any more.
         before: What an earlier life counted.
+        wall: Seconds since 1970.
         told: Hears words for the log.
     """
 
@@ -42,6 +43,7 @@ class SiteLane:
         call: Call,
         standing: Callable[[], None],
         before: LaneState | None,
+        wall: Callable[[], float],
         told: Callable[[str], None],
     ) -> None:
         for folder in (home.road, home.road / site):
@@ -50,6 +52,7 @@ class SiteLane:
         self._key = site_key
         self._standing = standing
         self._told = told
+        self._wall = wall
         self._before = before or LaneState(site=site, state="away")
         self._heard = float(self._before.last_heard)
         self._said: Mapping[str, object] = {}
@@ -83,12 +86,12 @@ class SiteLane:
         self._standing()
         left = self._lane.push(stop=stop)
         if left:
-            self._heard = time.time()
+            self._heard = self._wall()
         return left
 
     def take(self, message: bytes) -> bytes:
         """Answer one message of the site."""
-        self._heard = time.time()
+        self._heard = self._wall()
         self._bytes_in += len(message)
         return self._receiver.take(message)
 
@@ -101,10 +104,10 @@ class SiteLane:
     def state(self, now: float) -> LaneState:
         """Return what is known now."""
         before, lane = self._before, self._lane
-        here = "refused" if self._words else "connected" if now - self._heard < AWAY_SECONDS else "away"
+        here: Literal["connected", "away", "refused"] = "connected" if now - self._heard < AWAY_SECONDS else "away"
         return LaneState(
             site=self.site,
-            state=here,  # type: ignore[arg-type]
+            state="refused" if self._words else here,
             last_heard=int(self._heard),
             bytes_out=before.bytes_out + lane.bytes,
             bytes_in=before.bytes_in + self._bytes_in,
@@ -118,9 +121,9 @@ class SiteLane:
         )
 
     def _greeted(self, said: Mapping[str, object]) -> Mapping[str, object]:
-        ours = {"protocol": PROTOCOL, "wardgate": __version__, "clock": int(time.time())}
+        ours = {"protocol": PROTOCOL, "wardgate": __version__, "clock": int(self._wall())}
         self._said = said
-        self._difference = _whole(said.get("clock")) - int(time.time())
+        self._difference = _whole(said.get("clock")) - int(self._wall())
         try:
             self._standing()
             check_protocol(ours, said)

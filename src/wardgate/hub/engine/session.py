@@ -1,13 +1,13 @@
 """The coordinator's conversation with the engine: the only place that knows its admin interface."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from wardgate.records.errors import Absent
+from wardgate.records.errors import Absent, Unsupported
 
 T = TypeVar("T")
 
@@ -78,6 +78,7 @@ class FlareSession:
     """
 
     def __init__(self, workspace: Path, user: str, *, timeout_seconds: float = 10.0) -> None:
+        require_engine()
         from nvflare.fuel.flare_api.flare_api import new_secure_session
 
         self._session: Any = _calmly(
@@ -115,11 +116,20 @@ class FlareSession:
         _calmly(lambda: self._session.enable_client(site))
 
     def close(self) -> None:
-        with _quiet():
-            try:
-                self._session.close()
-            except Exception:  # noqa: BLE001, S110 - the engine's interface raises anything; we are leaving
-                pass
+        with _quiet(), suppress(Exception):  # the engine's interface raises anything; we are leaving
+            self._session.close()
+
+
+def require_engine() -> None:
+    """Check that the engine is installed.
+
+    Raises:
+        Unsupported: it is not.
+    """
+    try:
+        import nvflare  # noqa: F401
+    except ImportError:
+        raise Unsupported("the engine is not installed: pip install 'wardgate[engine]'") from None
 
 
 def _calmly(call: Callable[[], T]) -> T:

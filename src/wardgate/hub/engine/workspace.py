@@ -1,4 +1,4 @@
-"""The engine's workspaces at the hub: server and coordinator, written at every start, everything below the hub's folder."""
+"""The engine's workspaces at the hub, server and coordinator: written at every start, all below the hub's folder."""
 
 import json
 import os

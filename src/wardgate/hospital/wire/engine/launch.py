@@ -1,7 +1,6 @@
 """Starts the engine's client at a hospital and keeps it running; speaks for the wire, opens nothing of the ward's."""
 
 import argparse
-import importlib.util
 import os
 import signal
 import subprocess
@@ -47,8 +46,10 @@ def run(premises: Premises, *, strict: bool) -> int:
     """
     known = read_known(premises)
     check_apart(premises, strict=strict)
-    if importlib.util.find_spec("nvflare") is None:
-        raise Unsupported("the engine is not installed: pip install 'wardgate[engine]'")
+    try:
+        import nvflare  # noqa: F401
+    except ImportError:
+        raise Unsupported("the engine is not installed: pip install 'wardgate[engine]'") from None
     if not os.access(premises.tls_key, os.R_OK):
         raise Invalid(f"{premises.tls_key.name} cannot be read by this user: the wire needs its TLS key")
     write_workspace(premises, known.response)
