@@ -46,6 +46,13 @@ class NoRoom(Absent):
     """The other end has no room for a parcel now; it may have later. The parcel is kept."""
 
 
+class Garbled(Broken):
+    """The other end answered something that is no answer: it speaks otherwise, or something between alters replies.
+
+    Nothing is wrong with the parcel, which stays.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """A parcel that the other end has.
@@ -89,11 +96,11 @@ class Sender:
             Absent: no answer.
             Unsupported: the two ends speak different protocols; the words say who has to upgrade.
             Refused: the other end does not want to talk, with its reason.
-            Broken: a malformed reply.
+            Garbled: a malformed reply.
         """
         frame = self._ask(write(Greeting(said=dict(said))))
         if not isinstance(frame, Greeting):
-            raise Broken("a greeting was answered by something else")
+            raise Garbled("a greeting was answered by something else")
         check_protocol(said, frame.said)
         return frame.said
 
@@ -109,7 +116,8 @@ class Sender:
             Absent: no answer, or `stop` said so; the next send goes on where this one ended.
             NoRoom: the other end has no room for it now.
             Refused: the other end will not take it, with its reason.
-            Broken: no such parcel, a malformed reply, or it arrived altered again and again.
+            Garbled: a malformed reply.
+            Broken: no such parcel, or it arrived altered again and again.
         """
         with box.open(name) as file:
             return self._send(file, name, os.fstat(file.fileno()).st_size, stop)
@@ -129,15 +137,15 @@ class Sender:
                 raise
             except Absent:
                 unanswered += 1
+                self._length = max(1, self._length // 2) if data else self._length
                 if unanswered > self._retries:
                     raise
-                self._length = max(1, self._length // 2) if data else self._length
                 asking = True
                 continue
             if isinstance(frame, Taken) and frame.name == name:
                 return Sent(size=size, moved=moved, resumed_from=size if resumed_from is None else resumed_from)
             if not isinstance(frame, Want) or frame.name != name or frame.offset >= size:
-                raise Broken(f"parcel {name[:16]} was answered by something else")
+                raise Garbled(f"parcel {name[:16]} was answered by something else")
             resumed_from = frame.offset if resumed_from is None else resumed_from
             if frame.offset < offset or (data and frame.offset == offset):
                 anew += 1
@@ -145,17 +153,20 @@ class Sender:
                     raise Broken(f"parcel {name[:16]} did not arrive whole in {anew} attempts: {_blame(file, name)}")
             elif data:
                 unanswered = 0
-                self._length = min(self._chunk, self._length + self._chunk // 16 + 1)
+                self._length = min(self._chunk, self._length + self._length // 16 + 1)
             offset = frame.offset
             asking = False
         raise Absent(f"parcel {name[:16]} was stopped on its way; the next send goes on where this one ended")
 
     def _ask(self, message: bytes) -> Frame:
-        reply, _ = read(self._call(message))
+        try:
+            reply, _ = read(self._call(message))
+        except Broken as error:
+            raise Garbled(f"the other end answered what cannot be read: {error}") from error
         if isinstance(reply, Later):
             raise NoRoom(reply.words)
         if isinstance(reply, Malformed):
-            raise Broken(f"the other end could not read a message: {reply.words}")
+            raise Garbled(f"the other end could not read a message: {reply.words}")
         if isinstance(reply, Declined):
             raise Refused(reply.words)
         return reply
@@ -257,7 +268,7 @@ class Receiver:
 
 
 def check_protocol(ours: Mapping[str, object], theirs: Mapping[str, object]) -> None:
-    """Check that two greetings name the same protocol. Both ends may call it.
+    """Check that two greetings name the same protocol. Both ends may call it, and say the same words.
 
     Raises:
         Unsupported: they do not; the words say who has to upgrade.
@@ -267,11 +278,15 @@ def check_protocol(ours: Mapping[str, object], theirs: Mapping[str, object]) -> 
     if type(here) is not int or type(there) is not int:
         raise Broken("a greeting without a protocol number")
     if here != there:
-        who = "this end has" if here < there else "the other end has"
+        (old, older), (new, newer) = sorted([(here, _version(ours)), (there, _version(theirs))])
         raise Unsupported(
-            f"this end speaks protocol {here} (wardgate {ours.get('wardgate')}), the other end protocol {there}"
-            f" (wardgate {str(theirs.get('wardgate'))[:40]}); {who} to upgrade"
+            f"wardgate {older} speaks protocol {old}, wardgate {newer} protocol {new}: they cannot talk; the end that"
+            f" runs wardgate {older} has to upgrade"
         )
+
+
+def _version(said: Mapping[str, object]) -> str:
+    return str(said.get("wardgate"))[:40]
 
 
 def _piece(file: BufferedReader, offset: int, length: int, name: str) -> bytes:
