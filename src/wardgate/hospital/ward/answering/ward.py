@@ -102,7 +102,11 @@ class Ward:
                 public_key=self.signer.public_key,
                 entropy=self.entropy,
             )
-            self._wake(self._kept)
+            try:
+                self._wake(self._kept)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Let another ward work in the study's folder. Nothing has to be saved: it always is."""
@@ -126,8 +130,17 @@ class Ward:
         self.spool.remove("questions", name)
         return said
 
-    def reply(self, parcel: Parcel) -> Parcel:
+    @property
+    def stands(self) -> bool:
+        """Whether the gate stands, so that even a refusal can be signed and logged."""
+        return self._door is not None
+
+    def reply(self, parcel: Parcel, *, refusal: str = "") -> Parcel:
         """Return the answer to a question, for whoever carries it to the spool.
+
+        Args:
+            refusal: Why a person of this hospital does not let the question through; it is then refused by the gate
+                and touches no patient.
 
         Raises:
             Broken: the question is not signed by the hub, is of another study, or another one had its number; without
@@ -140,14 +153,14 @@ class Ward:
             raise Broken("a question of another study")
         digest = sha256(parcel.envelope)
         if self._kept is not None:
-            return self._remembering(self._kept, question, digest, parcel)
+            return self._remembering(self._kept, question, digest, parcel, refusal)
         if question.number in self._answered:
             raise Broken(f"question {question.number} was asked before; a replayed question gets no answer")
         self._answered.add(question.number)
         self.log.append(canonical({"event": "question", "sha256": digest}))
-        return self._answer(question, digest, parcel)
+        return self._answer(question, digest, parcel, refusal)
 
-    def _remembering(self, kept: Folder, question: Question, digest: str, parcel: Parcel) -> Parcel:
+    def _remembering(self, kept: Folder, question: Question, digest: str, parcel: Parcel, refusal: str) -> Parcel:
         """Note the question, answer it, keep the answer, and only then return it. Asked again, return what was kept."""
         if not self._awake:
             self._beside_patients("wake", lambda: self._wake(kept))
@@ -159,7 +172,7 @@ class Ward:
         self._beside_patients("begin", lambda: kept.begin(question.number, digest))
         was = before(len(self.log.leaves), self._door, self._bench)
         self.log.append(canonical({"event": "question", "sha256": digest}))
-        answer = self._answer(question, digest, parcel)
+        answer = self._answer(question, digest, parcel, refusal)
         self._beside_patients("keep", lambda: self._keep(kept, was, question, digest, answer))
         self._awake = True
         return answer
@@ -231,7 +244,7 @@ class Ward:
 
         return self._beside_patients("read the patients again", read)
 
-    def _answer(self, question: Question, digest: str, parcel: Parcel) -> Parcel:
+    def _answer(self, question: Question, digest: str, parcel: Parcel, refusal: str) -> Parcel:
         door = self._door
         if door is None:
             door = self._first_door(question, parcel)
@@ -240,6 +253,8 @@ class Ward:
             door.ledger.begin(digest, on=self.issued_on)
         failure: WardgateError | None = None
         try:
+            if refusal:
+                raise Refused(refusal)
             candidate = self._beside_patients(question.computation, lambda: self._candidate(question, digest, parcel))
             return self._beside_patients(
                 "release", lambda: door.release(candidate, question=question, question_sha256=digest)

@@ -13,7 +13,6 @@ names it. Before that line nothing has left; after it the same question gets the
 
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +65,7 @@ class Outcome:
 
 
 class Folder:
-    """One ward's memory of one study. Whoever opens it holds it alone until `close`.
+    """One ward's memory of one study. Whoever opens it holds it alone until `close`, and begins with `read`.
 
     Args:
         path: Made where it is missing; its parent must exist. Readable by its owner alone.
@@ -83,7 +82,8 @@ class Folder:
         for folder in (path, path / "answers", path / "things"):
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)
-        self._lock = os.open(path / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        (path / "lock").touch(mode=0o600)
+        self._lock = (path / "lock").open("rb")
         held = True
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,9 +93,10 @@ class Folder:
             self.close()
             raise Invalid(f"another ward works in the study folder {path.name}; end it first, or do not start two")
         self._journal = GrowingFile(path / "journal.jsonl")
+        self.outcomes: dict[str, Outcome] = {}
+        self._begun: dict[int, str] = {}
         try:
             self.identity = self._known(site, study_sha256, public_key, entropy)
-            self.read()
         except BaseException:
             self.close()
             raise
@@ -107,9 +108,7 @@ class Folder:
 
     def close(self) -> None:
         """Let others work here."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.close()
 
     def begin(self, number: int, question: str) -> None:
         """Note on disk that a question is being worked on.
