@@ -8,7 +8,20 @@ import typer
 from typer.exceptions import TyperException
 
 from wardgate import __version__
-from wardgate.cli import budget, certificate, data, demo, gate, hub, study, study_lead, synth, verify
+from wardgate.cli import (
+    budget,
+    certificate,
+    data,
+    demo,
+    gate,
+    hub,
+    site,
+    study,
+    study_lead,
+    study_officer,
+    synth,
+    verify,
+)
 from wardgate.records.errors import Invalid, StepFailed, WardgateError
 
 app = typer.Typer(
@@ -20,8 +33,11 @@ app = typer.Typer(
 )
 for command in (study_lead.propose, study_lead.run, study_lead.resume, study_lead.status, study_lead.abort):
     study.app.command(command.__name__)(command)
+for decision in (study_officer.review, study_officer.sign, study_officer.refuse):
+    study.app.command(decision.__name__)(decision)
 app.add_typer(study.app, name="study", help="Write and lock a study; propose, sign and run it between hospitals.")
 app.add_typer(hub.app, name="hub", help="The consortium's hub: found it, admit hospitals, serve.")
+app.add_typer(site.app, name="site", help="A hospital: join, serve, see every question, approve, pause, leave.")
 app.add_typer(data.app, name="data", help="Whether a hospital's data mean what the study means; profile; convert.")
 app.add_typer(certificate.app, name="certificate", help="Show, approve, verify and revoke a signed verdict.")
 app.add_typer(budget.app, name="budget", help="What a population has spent, and what a plan would cost.")
