@@ -77,6 +77,7 @@ def founded(
     sources: Mapping[str, Path] | None = None,
     policy: Path | None = None,
     consortium: str = "testing",
+    seed: str = "",
     now: datetime | None = None,
 ) -> Founded:
     """Found a hub in `folder/hub` and enrol every site in `folder/<site>`.
@@ -84,6 +85,7 @@ def founded(
     Args:
         port: Nothing listens; ask the kernel for a free one where something will.
         sources: Folder of data by site; without, an empty folder `folder/data/<site>`.
+        seed: Two consortia with different seeds have different signing keys.
         now: The clock's time without.
     """
     now = now or datetime.now(UTC)
@@ -96,7 +98,7 @@ def founded(
         port=port,
         addresses=addresses,
         now=now,
-        entropy=UnsafeEntropy(f"hub of {consortium}"),
+        entropy=UnsafeEntropy(f"hub of {consortium}{seed}"),
         tls_key=keys,
     )
     premises, asked = {}, {}
@@ -109,7 +111,7 @@ def founded(
             site=site,
             source=source,
             policy=policy,
-            entropy=UnsafeEntropy(f"{site} of {consortium}"),
+            entropy=UnsafeEntropy(f"{site} of {consortium}{seed}"),
             tls_key=keys,
         )
         enrol(home, premises[site], now=now)

@@ -11,14 +11,14 @@ from made_consortium import NOW, Founded, Keys
 
 from wardgate.entropy import UnsafeEntropy
 from wardgate.federation.consortium import hub_code, hub_init, hub_members, hub_renew_own
-from wardgate.hub.consortium.founding import read_certificate, read_hub
+from wardgate.hub.consortium.founding import found, read_certificate, read_hub
 from wardgate.hub.home import Home
-from wardgate.records.errors import Broken, Invalid, Refused
+from wardgate.records.errors import Broken, Invalid, Refused, Unsupported
 
 
-def init(home: Home, **changed: object) -> str:
+def init(home: Home, **changed: object) -> None:
     said = {"consortium": "testing", "host": "hub.example.org", "port": 8443, "now": NOW} | changed
-    return hub_init(home, entropy=UnsafeEntropy("hub"), tls_key=Keys(), **said)  # type: ignore[arg-type]
+    found(home, entropy=UnsafeEntropy("hub"), tls_key=Keys(), **said)  # type: ignore[arg-type]
 
 
 def test_keys_are_their_owners_alone(standing: Founded) -> None:
@@ -78,6 +78,15 @@ def test_what_no_hospital_could_reach_or_no_certificate_bear_is_said(tmp_path: P
     with pytest.raises(Invalid, match=r"expected|Input should be"):
         init(Home(tmp_path / "hub"), **changed)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hub_that_is_known_by_an_ipv6_address_alone_is_told_to_take_a_name(tmp_path: Path) -> None:
+    home = Home(tmp_path / "hub")
+    said = {"consortium": "testing", "port": 8443, "now": NOW, "entropy": UnsafeEntropy("hub"), "tls_key": Keys()}
+    with pytest.raises(Unsupported, match="give the hub a name"):
+        hub_init(home, host="[2001:db8::7]", **said)
+    assert not home.root.exists()
+    hub_init(home, host="hub.example.org", addresses=("2001:db8::7",), **said)
 
 
 def test_a_hub_is_founded_once(fresh: Founded) -> None:

@@ -27,7 +27,7 @@ from wardgate.records.enrolment_file import (
     peek_key,
     seal_request,
 )
-from wardgate.records.errors import Broken, Invalid, Refused
+from wardgate.records.errors import Broken, Invalid, Refused, Unsupported
 from wardgate.records.keyring import KeyFile, read_key
 from wardgate.records.member_file import MemberFile, check_contact, check_site_name, code_of, same_code
 from wardgate.records.policy_file import parse as parse_policy
@@ -91,7 +91,16 @@ def hub_init(
     entropy: Entropy,
     tls_key: TlsKey = new_key,
 ) -> str:
-    """Found a hub and return the code of its key, which it reads to hospitals by phone. See `founding.found`."""
+    """Found a hub and return the code of its key, which it reads to hospitals by phone. See `founding.found`.
+
+    Raises:
+        Unsupported: hospitals are told an IPv6 address, which the engine cannot take apart (`host:port`).
+    """
+    if ":" in founding.hub_file(consortium=consortium, host=host, port=port, addresses=addresses).host:
+        raise Unsupported(
+            f"the engine cannot be told the IPv6 address {host}: give the hub a name, in DNS or in the hospitals' hosts"
+            " files, and the address beside it"
+        )
     founding.found(
         home,
         consortium=consortium,
@@ -115,7 +124,7 @@ def hub_admit(
 ) -> Admitted:
     """Admit a hospital. `site_code` is what somebody heard from it by phone; see `admission.admit`."""
     response = admission.admit(home, request, now=now, code=site_code, again=again)
-    site = open_request(request, claimed=peek_key(request, field="public_key")).site
+    site = open_response(response, claimed=peek_key(response, field="hub_key")).site
     return Admitted(member=read_member(home, site), response=response)
 
 
@@ -311,8 +320,16 @@ questions: study
 """
 
 
-def _owners(users: Users) -> tuple[int, int, int]:
-    """Return the numbers of ward, wire and group."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Owners:
+    """Numbers of the users, each with a group of its own, and of the group that shares the spool."""
+
+    ward: tuple[int, int]
+    wire: tuple[int, int]
+    shared: int
+
+
+def _owners(users: Users) -> _Owners:
     if os.geteuid() != 0:
         raise Invalid("only root can divide a hospital's folder between two users; run this with sudo")
     try:
@@ -328,22 +345,20 @@ def _owners(users: Users) -> tuple[int, int, int]:
                 f"user '{user.pw_name}' is not in group '{users.group}', through which the spool is shared:"
                 f" usermod --append --groups {users.group} {user.pw_name}"
             )
-    return ward.pw_uid, wire.pw_uid, group.gr_gid
+    return _Owners(ward=(ward.pw_uid, ward.pw_gid), wire=(wire.pw_uid, wire.pw_gid), shared=group.gr_gid)
 
 
-def _divide(premises: Premises, owners: tuple[int, int, int]) -> None:
+def _divide(premises: Premises, owners: _Owners) -> None:
     """Give ward and wire what is theirs; the spool's folders pass their group on to what is written in them."""
-    ward, wire, group = owners
-    for top, owner in ((premises.ward, ward), (premises.wire, wire)):
-        private = pwd.getpwuid(owner).pw_gid
+    for top, (user, group) in ((premises.ward, owners.ward), (premises.wire, owners.wire)):
         for folder, _, files in os.walk(top):
             for path in (Path(folder), *(Path(folder) / name for name in files)):
-                os.chown(path, owner, private)
+                os.chown(path, user, group)
     shared = (premises.spool, *(premises.spool / name for name in ("questions", "answers", "partial")))
     for path in shared:
-        os.chown(path, ward, group)
+        os.chown(path, owners.ward[0], owners.shared)
         path.chmod(0o2770)
-    os.chown(premises.root, 0, group)
+    os.chown(premises.root, 0, owners.shared)
     premises.root.chmod(0o2750)
 
 

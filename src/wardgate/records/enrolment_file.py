@@ -149,7 +149,7 @@ def check_protocol(envelope: bytes) -> None:
         older, where = ("the sender", "there") if theirs < PROTOCOL else ("this machine", "here")
         shown = version[:20] if isinstance(version, str) and version.isprintable() else "of unknown version"
         raise Unsupported(
-            f"the file was written for protocol {theirs} (Wardgate {shown}), this is protocol {PROTOCOL}"
+            f"the file was written for protocol {str(theirs)[:20]} (Wardgate {shown}), this is protocol {PROTOCOL}"
             f" (Wardgate {__version__}): {older} has to upgrade; install the newer Wardgate {where} and begin again"
         )
 
