@@ -1,21 +1,73 @@
-"""A ward as a process: `python -m wardgate.hospital.ward`. It reads names of questions and writes names of answers."""
+"""A ward as a process: `python -m wardgate.hospital.ward`.
+
+With `--premises` it is a hospital's ward in operation: a porter that takes mail from the spool until it is told to end.
+Without, it serves one study of a run on one machine: it reads names of questions and writes names of answers.
+"""
 
 import argparse
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 from wardgate.entropy import source
+from wardgate.hospital.premises import Premises
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.ward.answering.ward import Ward
-from wardgate.records.errors import Broken, StepFailed
+from wardgate.hospital.ward.porter.house import open_house
+from wardgate.hospital.ward.porter.porter import Porter
+from wardgate.records.errors import Broken, StepFailed, WardgateError
 from wardgate.records.mapping import parse_hospital
+
+POLL_SECONDS = 0.02
+
+FINAL = 78
+"""Exit code (EX_CONFIG of sysexits.h): starting again is no use until a person has changed something."""
 
 
 def main() -> None:
+    """Serve a hospital's premises, or one study of a run on one machine."""
+    if "--premises" in sys.argv[1:]:
+        parser = argparse.ArgumentParser(description="One hospital's ward in operation.")
+        parser.add_argument("--premises", type=Path, required=True, help="the hospital's folder")
+        sys.exit(keep_door(Premises(parser.parse_args().premises)))
+    _answer_lines()
+
+
+def keep_door(premises: Premises) -> int:
+    """Let a porter work until SIGTERM or SIGINT, and return the exit code. What is said goes to standard error."""
+    _voice().close()
+    told: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda which, _frame: told.append(which))
+
+    def pause(worked: bool) -> bool:
+        if not worked and not told:
+            time.sleep(POLL_SECONDS)
+        return bool(told)
+
+    try:
+        porter = Porter(house=open_house(premises), clock=_now, ticks=time.monotonic, entropy=source())
+        porter.serve(pause)
+    except WardgateError as error:
+        sys.stderr.write(f"wardgate ward: {error}\n")
+        return FINAL
+    except OSError as error:
+        sys.stderr.write(f"wardgate ward: the system says: {os.strerror(error.errno or 0)}\n")
+        return 1
+    return 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251 - a process reads the clock at its edge
+
+
+def _answer_lines() -> None:
     """Answer questions until standard input ends."""
     parser = argparse.ArgumentParser(description="One hospital's ward. It needs no network and should have none.")
     for name in ("folder", "home"):

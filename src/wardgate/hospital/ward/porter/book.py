@@ -27,7 +27,8 @@ class Entry(Record):
         event: What kind of thing happened.
         words: What happened, for people.
         study: The study's digest; empty where none is known.
-        subject: Digest of the envelope or of what a person approved.
+        subject: Digest of what the line is about; the same event of the same subject stands in the book once.
+        question: The question's envelope, where the line is about a question.
         computation: Which answer was asked for.
         split: Whose persons it touches.
         approval: What a person would approve to let such questions pass.
@@ -42,6 +43,7 @@ class Entry(Record):
     words: str
     study: str = ""
     subject: str = ""
+    question: str = ""
     computation: str = ""
     split: str = ""
     approval: Digest | None = None

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from wardgate.entropy import Entropy
 from wardgate.hospital.spool import FolderSpool
-from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.hospital.ward.porter.approvals import Approvals, approval_of
 from wardgate.hospital.ward.porter.aside import set_aside, strays
 from wardgate.hospital.ward.porter.book import Entry, Event, VisitorsBook, clean
@@ -23,6 +22,7 @@ from wardgate.hospital.ward.porter.hindrance import Hindrance, hindrance
 from wardgate.hospital.ward.porter.house import House
 from wardgate.hospital.ward.porter.private import privately
 from wardgate.hospital.ward.porter.register import Files, Proposed, Register
+from wardgate.hospital.ward.porter.wards import Wards
 from wardgate.hospital.ward.porter.words import answer_words, left_of, words_of
 from wardgate.records.canonical import sha256
 from wardgate.records.enrolment_file import peek
@@ -32,9 +32,6 @@ from wardgate.records.mail import Notice, Proposal, Standing, open_mail, seal_ma
 from wardgate.records.messages import QUESTION, Question, open_answer, open_question
 from wardgate.records.parcel import Parcel
 from wardgate.road.box import Box
-
-MOST_OPEN = 4
-"""Studies whose persons are in memory at once; another one's are read again when it is asked."""
 
 MOST_BROKEN = 1_000
 """Broken parcels that one porter notes in the book; whoever sends more cannot fill the disk with them."""
@@ -70,7 +67,7 @@ class Porter:
     _approvals: Approvals = field(init=False)
     _book: VisitorsBook = field(init=False)
     _heart: Heartbeat = field(init=False)
-    _wards: dict[str, Ward] = field(init=False, default_factory=dict)
+    _wards: Wards = field(init=False)
     _studies: dict[str, tuple[Files, Proposed]] = field(init=False, default_factory=dict)
     _held: set[str] = field(init=False, default_factory=set)
     _stuck: dict[str, float] = field(init=False, default_factory=dict)
@@ -82,6 +79,7 @@ class Porter:
         for folder in (premises.studies, premises.memory, premises.spool):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._spool = FolderSpool(premises.spool)
+        self._wards = Wards(house=self.house, spool=self._spool, entropy=self.entropy)
         self._register = Register(premises)
         self._approvals = Approvals(premises.ward)
         self._book = VisitorsBook(premises.ward)
@@ -105,10 +103,8 @@ class Porter:
                 self.close()
 
     def close(self) -> None:
-        """Let go of every study."""
-        for ward in self._wards.values():
-            ward.close()
-        self._wards.clear()
+        """Let go of every study, so that another porter may work here."""
+        self._wards.close_all()
 
     def step(self) -> bool:
         """Take up the oldest parcel that can be dealt with; say whether there was one."""
@@ -221,8 +217,8 @@ class Porter:
             subject=sha256(parcel.envelope),
         ):
             self._register.decisions(notice.study_sha256).append({"notice": notice.plain()})
-        if notice.event != "running" and notice.study_sha256 in self._wards:
-            self._wards.pop(notice.study_sha256).close()
+        if notice.event != "running":
+            self._wards.close(notice.study_sha256)
 
     def _question(self, name: str, parcel: Parcel, question: Question) -> None:
         study = self._study(question.study_sha256)
@@ -238,6 +234,7 @@ class Porter:
             words_of(question),
             study=question.study_sha256,
             subject=asked,
+            question=asked,
             computation=question.computation,
             split=question.split,
             approval=approval_of(question),
@@ -250,9 +247,16 @@ class Porter:
 
     def _answer(self, parcel: Parcel, question: Question, study: Proposed, *, asked: str, refusal: str) -> None:
         """Let the ward answer, write what left into the book, and lay it into the spool."""
-        ward = self._ward(study)
+        ward = self._wards.of(study, on=self.clock()[:10])
         if refusal and not ward.stands and question.computation != "review":
-            self._note("answer", f"Refused: {refusal}", study=question.study_sha256, subject=asked, left="nothing")
+            self._note(
+                "answer",
+                f"Refused: {refusal}",
+                study=question.study_sha256,
+                subject=asked,
+                question=asked,
+                left="nothing",
+            )
             return
         given = ward.reply(parcel, refusal=refusal)
         answer = open_answer(given.envelope, site_key=self.house.signer.public_key)
@@ -262,6 +266,7 @@ class Porter:
             answer_words(answer, question, size=given.size),
             study=question.study_sha256,
             subject=asked,
+            question=asked,
             computation=question.computation,
             split=question.split,
             left=left_of(answer),
@@ -316,6 +321,7 @@ class Porter:
             f"Not answered: {said}",
             study=question.study_sha256,
             subject=standing.fingerprint(),
+            question=asked,
             computation=question.computation,
             split=question.split,
             approval=approval_of(question),
@@ -346,34 +352,6 @@ class Porter:
                 return None
             known = self._studies[study_sha256] = state, found
         return known[1]
-
-    def _ward(self, study: Proposed) -> Ward:
-        """Return the ward of a study, opened where it is not; the one that was asked longest ago makes room."""
-        study_sha256, house = study.proposal.study_sha256, self.house
-        ward = self._wards.pop(study_sha256, None)
-        if ward is None:
-            while len(self._wards) >= MOST_OPEN:
-                self._wards.pop(next(iter(self._wards))).close()
-            keys = study.keys
-            ward = Ward(
-                hospital=house.hospital,
-                folder=house.source,
-                study_sha256=study_sha256,
-                hub_key=house.hub_key,
-                phone_book=lambda: keys,
-                spool=self._spool,
-                entropy=self.entropy,
-                seed=study.proposal.seed,
-                salt=house.premises.salt.read_bytes(),
-                issued_on=self.clock()[:10],
-                private=self._register.folder(study_sha256),
-                memory=house.premises.memory,
-                signer=house.signer,
-                state=self._register.folder(study_sha256) / "ward",
-            )
-        self._wards[study_sha256] = ward
-        ward.issued_on = self.clock()[:10]
-        return ward
 
     def _beat(self, state: str) -> None:
         self._heart.beat(self.clock, self.ticks(), state=state, studies=len(self._wards), held=len(self._held))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wardgate.entropy import Entropy
-from wardgate.records.errors import StepFailed, WardgateError
+from wardgate.records.errors import Broken, StepFailed
 
 T = TypeVar("T")
 
@@ -18,11 +18,11 @@ def privately(step: str, run: Callable[[], T], *, log: Path, entropy: Entropy) -
 
     Raises:
         StepFailed: the step failed for a reason that nobody foresaw.
-        WardgateError, OSError: as the step raised it.
+        Broken, OSError: as the step raised it.
     """
     try:
         return run()
-    except (WardgateError, OSError):
+    except (Broken, StepFailed, OSError):
         raise
     except Exception:  # noqa: BLE001 - whatever it is, its text may quote a patient and must stay here
         cause = traceback.format_exc()
