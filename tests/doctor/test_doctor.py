@@ -122,7 +122,7 @@ def test_an_expired_certificate_of_ours_is_told_with_its_dates(tmp_path: Path) -
         check = _wire(premises)["our certificate"]
     assert check.state == "fail"
     assert "expired" in check.found
-    assert "site init --renew" in check.do
+    assert "site renew" in check.do
 
 
 def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from entering import enter_network
+from entering import before_others, enter_network
 
 _ALL_PROTOCOLS, _BUFFER_FORCE, _SOL_PACKET, _STATISTICS = 0x0003, 33, 263, 6
 _MAGIC, _ETHERNET, SNAP = 0xA1B2C3D4, 1, 262_144
@@ -37,6 +37,7 @@ def listen(network: int) -> socket.socket:
 
 def main(folder: Path, networks: dict[str, int]) -> None:
     """Record until ended."""
+    before_others()
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     poll, open_ones = select.epoll(), {}

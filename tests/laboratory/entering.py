@@ -1,5 +1,6 @@
 """Enters the network namespace of another process, for the laboratory's own tools."""
 
+import contextlib
 import ctypes
 import os
 
@@ -20,3 +21,9 @@ def enter_network(of: int) -> None:
             raise OSError(number, os.strerror(number))
     finally:
         os.close(handle)
+
+
+def before_others() -> None:
+    """Let this process run before others, so that a busy machine does not make the lines slower than they say."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -15)

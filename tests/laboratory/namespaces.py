@@ -277,11 +277,11 @@ def laboratory(folder: Path, lines: Mapping[str, Line], *, seed: int) -> Iterato
 
     Args:
         folder: Existing; gets a folder a machine, the hosts file and the capture.
-        lines: Name of each machine, in lower case, and its line. At most 200.
+        lines: Name of each machine, as sites are named, and its line. At most 200.
         seed: Of the packets that get lost.
     """
-    if not all(re.fullmatch(r"[a-z][a-z0-9-]{0,40}", name) for name in lines) or len(lines) > 200:
-        raise ValueError("expected at most 200 machines with names of lower-case letters, digits and dashes")
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,79}", name) for name in lines) or len(lines) > 200:
+        raise ValueError("expected at most 200 machines, named as sites are")
     with ExitStack() as stack:
         bridge = _network(stack)
         inside(bridge, "ip", "link", "add", "bridge", "type", "bridge")

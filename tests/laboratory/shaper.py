@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from entering import enter_network
+from entering import before_others, enter_network
 
 _TUNSETIFF, _TAP, _NO_HEADER = 0x400454CA, 0x0002, 0x1000
 LARGEST_FRAME = 65_550
@@ -38,6 +38,8 @@ def tap(network: int, name: str) -> int:
 def main(plan: dict) -> None:
     """Carry frames until ended."""
     import numpy as np
+
+    before_others()
 
     rng = np.random.default_rng(plan["seed"])
     roads, poll = {}, select.epoll()

@@ -26,13 +26,12 @@ with socket.create_server(("", 7000), family=socket.AF_INET6, dualstack_ipv6=Tru
 """
 
 SAY = """
-import socket, sys, time
+import socket, sys, threading, time
 start = time.monotonic()
 with socket.create_connection((sys.argv[1], 7000), timeout=20) as line:
     connected = time.monotonic() - start
     data = sys.argv[2].encode() * int(sys.argv[3])
-    line.sendall(data)
-    line.shutdown(socket.SHUT_WR)
+    threading.Thread(target=lambda: (line.sendall(data), line.shutdown(socket.SHUT_WR))).start()
     back = b""
     while more := line.recv(65536):
         back += more

@@ -96,8 +96,8 @@ def check_accepted(line: socket.socket, premises: Premises, response: SiteRespon
         return _accepted("ok", "the handshake with our certificate holds; the hub said nothing more in time")
     except (ssl.SSLError, OSError) as error:
         do = (
-            "ask the hub whether this hospital is admitted and not revoked, and compare the clocks; then 'site init"
-            " --renew', 'hub admit' and 'site enrol' give a new certificate"
+            "ask the hub whether this hospital is admitted and not revoked, and compare the clocks; then 'site renew',"
+            " 'hub admit' and 'site enrol' give a new certificate"
         )
         return _accepted("fail", f"the hub ends the connection at our certificate ({_reason(error)})", do)
     if not said:

@@ -36,16 +36,16 @@ def check_certificate(premises: Premises, response: SiteResponse, *, now: dateti
         mode = premises.tls_key.stat().st_mode & 0o777
         key = serialization.load_pem_private_key(premises.tls_key.read_bytes(), password=None)
     except OSError as error:
-        do = "run this as the wire's user; where the key is lost: 'site init --renew', 'hub admit', 'site enrol'"
+        do = "run this as the wire's user; where the key is lost: 'site renew', 'hub admit', 'site enrol'"
         return _certificate("fail", f"{premises.tls_key.name} cannot be read ({error.strerror})", do)
     except (ValueError, TypeError):
-        return _certificate("fail", "certificate or key is damaged", "'site init --renew', 'hub admit', 'site enrol'")
+        return _certificate("fail", "certificate or key is damaged", "'site renew', 'hub admit', 'site enrol'")
     if key.public_key() != certificate.public_key():
-        do = "'site enrol' with the response to the last request, or 'site init --renew' and begin again"
+        do = "'site enrol' with the response to the last request, or 'site renew' and begin again"
         return _certificate("fail", f"{premises.tls_key.name} is not the key of our certificate", do)
     left = certificate.not_valid_after_utc - now
     dates = f"valid from {certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
-    renew = "'site init --renew', 'hub admit' at the hub, 'site enrol'"
+    renew = "'site renew', 'hub admit' at the hub, 'site enrol'"
     if left <= timedelta(0):
         return _certificate("fail", f"expired: {dates}; this machine's clock says {now:%Y-%m-%d}", renew)
     if now < certificate.not_valid_before_utc:
