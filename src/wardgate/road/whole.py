@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from wardgate.records.errors import Invalid
 from wardgate.road.box import sync
 
 
@@ -50,11 +51,14 @@ def make_folder(path: Path, fill: Callable[[Path], None]) -> None:
         fill: Fills the draft that it is given. When it raises, the draft is removed.
 
     Raises:
-        FileExistsError: `path` exists, or came to be meanwhile.
+        FileExistsError: `path` exists.
+        Invalid: there is no folder for it to lie in.
         OSError: no room, or no right to write; nothing is left.
     """
     if path.is_symlink() or path.exists():
         raise FileExistsError(path)
+    if not path.parent.is_dir():
+        raise Invalid(f"no folder {path.parent} to make '{path.name}' in; make it first")
     draft = path.with_name(f".{path.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
