@@ -13,8 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import made_hub
-from made_hub import NOW, authority, hospital, leaf, listening
+import tls_hub
+from tls_hub import NOW, authority, hospital, leaf, listening
 
 from wardgate import __version__
 from wardgate.federation.doctor import examine as examine_all
@@ -140,7 +140,7 @@ def test_a_certificate_that_the_hub_does_not_take_is_told_as_its_alert(tmp_path:
 
 
 def test_an_expired_certificate_of_the_hub_is_told(tmp_path: Path) -> None:
-    old = leaf(CONSORTIUM, "localhost", "127.0.0.1", begins=NOW - 2 * made_hub.YEAR, ends=NOW - timedelta(days=1))
+    old = leaf(CONSORTIUM, "localhost", "127.0.0.1", begins=NOW - 2 * tls_hub.YEAR, ends=NOW - timedelta(days=1))
     with _enrolled(tmp_path, shown=old) as premises:
         check = _wire(premises)["who answers there"]
     assert check.state == "fail"
@@ -168,7 +168,7 @@ def test_a_clock_wrong_by_a_day_is_told(days: int, word: str, tmp_path: Path) ->
 
 def test_a_clock_before_our_certificate_is_told_without_any_greeting(tmp_path: Path) -> None:
     premises = hospital(tmp_path / "north", CONSORTIUM, host="127.0.0.1", port=_free_port())
-    found = _wire(premises, now=NOW - 2 * made_hub.YEAR)
+    found = _wire(premises, now=NOW - 2 * tls_hub.YEAR)
     assert found["clock"].state == "fail"
     assert found["our certificate"].state == "fail"
 
