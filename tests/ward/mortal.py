@@ -108,6 +108,7 @@ class World:
     persons: int = 230
     plan: Callable[[int], int | None] = lambda _: None
     day: str = DAY
+    note: str = ""
     entropy: Any = field(default_factory=SystemEntropy)
     text: str = field(init=False)
     federation: Federation = field(init=False)
@@ -135,7 +136,7 @@ class World:
             carrier=self,
         )
         for place, site in enumerate(self.sites):
-            write_hospital(self.root / "data" / site, self.persons, [7, place], inverted=False, note="")
+            write_hospital(self.root / "data" / site, self.persons, [7, place], inverted=False, note=self.note)
             spool = self.spool if site == MORTAL else MemorySpool()
             ward = self.wards[site] = self.ward(site, spool)
             self.book[site] = ward.signer.public_key

@@ -12,6 +12,7 @@ from wardgate.hospital.ward.gate.candidate import CorpusTry
 from wardgate.hospital.ward.gate.ledger import POPULATION
 from wardgate.hospital.ward.generators import Fitted, Generator, choose
 from wardgate.privacy.budget import Spending
+from wardgate.records.canonical import canonical
 from wardgate.records.errors import Refused
 from wardgate.records.messages import Question
 from wardgate.records.study import Study
@@ -21,6 +22,36 @@ def enough_for_own(study: Study, *, train: int, holdout: int) -> bool:
     """Whether a site is large enough for its own corpus to be judged by attack (the policy's lowest tier)."""
     tiers = study.gate.membership.tiers
     return any(train >= tier.members and holdout >= tier.non_members for tier in tiers)
+
+
+def best_try(bench: Bench, question: Question, *, entropy: Entropy, question_sha256: str = "") -> CorpusTry:
+    """Return the first candidate that passes, or the last that failed; every try is in the log.
+
+    Args:
+        question_sha256: Whose answer it is, where the ward remembers questions. What an earlier try of it remembered
+            as released is forgotten: the ward was killed, and it never left.
+
+    Raises:
+        Refused: as for `tries`.
+    """
+    bench.part("train")
+    released = bench.released
+    if question_sha256 and released is not None:
+        released.forget(question_sha256)
+    last: CorpusTry | None = None
+    for candidate in tries(bench, question, entropy=entropy):
+        last = candidate
+        evidence, verdict = bench.door.judge(candidate)
+        event = {"event": f"corpus:{verdict.outcome}", "sha256": evidence.fingerprint()}
+        bench.door.log.append(canonical(event))
+        bench.verdicts.append((evidence, verdict))
+        if verdict.outcome == "pass":
+            if released is not None:
+                released.keep(candidate.table, bench.part("train").table, question_sha256=question_sha256)
+            break
+    if last is None:
+        raise Refused(f"all {bench.study.gate.max_attempts} attempts at a corpus are used up")
+    return last
 
 
 def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[CorpusTry]:
@@ -67,7 +98,7 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
         )
         yield CorpusTry(
             table=table,
-            generator=bench.generator_name,
+            generator=_generator_name(bench),
             claim=fitted.claim,
             attempt=attempt,
             measured=measured,
@@ -82,7 +113,7 @@ def tries(bench: Bench, question: Question, *, entropy: Entropy) -> Iterator[Cor
 def _generator(bench: Bench) -> Generator:
     chosen = bench.hospital.generator
     settings = {} if chosen is None or chosen.min_leaf is None else {"min_leaf": chosen.min_leaf}
-    return choose(bench.generator_name, settings)
+    return choose(_generator_name(bench), settings)
 
 
 def _refit(bench: Bench, entropy: Entropy) -> Refit:
@@ -136,3 +167,7 @@ def _matching(table: pl.DataFrame, where: dict[str, str]) -> int:
     for name, value in where.items():
         matching = matching.filter(pl.col(name).cast(pl.String) == value)
     return matching.height
+
+
+def _generator_name(bench: Bench) -> str:
+    return bench.generator_name

@@ -12,7 +12,8 @@ from wardgate.computations.menu import MENU
 from wardgate.entropy import Entropy
 from wardgate.hospital.spool import Spool
 from wardgate.hospital.ward.answering.bench import Bench
-from wardgate.hospital.ward.answering.corpus import tries
+from wardgate.hospital.ward.answering.closing import closing
+from wardgate.hospital.ward.answering.corpus import best_try
 from wardgate.hospital.ward.answering.federated import summed
 from wardgate.hospital.ward.answering.kept.effects import Before, Effect, before, changed, enact, take_fit, take_seats
 from wardgate.hospital.ward.answering.kept.folder import Folder, Later, Outcome
@@ -27,9 +28,8 @@ from wardgate.hospital.ward.gate.cohorts import FILE as COHORTS
 from wardgate.hospital.ward.gate.door import Door
 from wardgate.hospital.ward.gate.ledger import PrivateLedger
 from wardgate.hospital.ward.gate.population import PopulationBook
-from wardgate.privacy.budget import SPLITS
 from wardgate.privacy.population import FILE as BOOK
-from wardgate.records.canonical import canonical, sha256, text_of
+from wardgate.records.canonical import canonical, sha256
 from wardgate.records.envelope import Signer
 from wardgate.records.errors import Broken, Invalid, Refused, StepFailed, WardgateError
 from wardgate.records.log import MerkleLog
@@ -328,7 +328,7 @@ class Ward:
             case "evaluate":
                 return evaluate(self._open_bench(), question, parcel)
             case "close":
-                return self._close()
+                return closing(self._open_bench())
         if question.computation in MENU:
             return summed(self._open_bench(), question, parcel)
         raise Refused(f"this ward answers no '{question.computation}'")
@@ -355,50 +355,11 @@ class Ward:
         return described(cohort, study, hospital=self.hospital, bench=self._bench)
 
     def _corpus(self, question: Question, digest: str) -> CorpusTry:
-        """Return the first candidate that passes, or the last that failed; every try is in the log."""
         bench = self._open_bench()
-        if self._kept is not None:
-            self._corpus_again(self._kept, bench, digest)
-        last: CorpusTry | None = None
-        for candidate in tries(bench, question, entropy=self.entropy):
-            last = candidate
-            evidence, verdict = bench.door.judge(candidate)
-            event = {"event": f"corpus:{verdict.outcome}", "sha256": evidence.fingerprint()}
-            self.log.append(canonical(event))
-            bench.verdicts.append((evidence, verdict))
-            if verdict.outcome == "pass":
-                if bench.released is not None:
-                    name = "" if self._kept is None else digest
-                    bench.released.keep(candidate.table, bench.part("train").table, question_sha256=name)
-                break
-        if last is None:
-            raise Refused(f"all {bench.study.gate.max_attempts} attempts at a corpus are used up")
-        return last
-
-    @staticmethod
-    def _corpus_again(kept: Folder, bench: Bench, digest: str) -> None:
-        """Take the fit of an earlier question, and forget what a first try of this one kept of a corpus."""
-        bench.part("train")
-        if bench.released is not None:
-            bench.released.forget(digest)
-        take_fit(bench, kept.thing)
-
-    def _close(self) -> Statement:
-        bench = self._open_bench()
-        ledger = bench.door.ledger
-        lines = [
-            {
-                "split": split,
-                "epsilon": text_of(ledger.epsilon(split)),
-                "exact_answers": ledger.exact_answers(split),
-                "parts": list(dict.fromkeys(ledger.parts(split))),
-            }
-            for split in SPLITS
-        ]
-        head = self.log.checkpoint()
-        said: dict[str, object] = {"budget": lines, "locked_test_opens": ledger.openings, "checkpoint": head}
-        leaves = b"\n".join(self.log.leaves) + b"\n"
-        return Statement(said=said, smallest_cell=bench.study.gate.small_cells.min_count, blobs=(("log", leaves),))
+        if self._kept is None:
+            return best_try(bench, question, entropy=self.entropy)
+        take_fit(bench, self._kept.thing)
+        return best_try(bench, question, entropy=self.entropy, question_sha256=digest)
 
     def _open_bench(self) -> Bench:
         if self._bench is None:
