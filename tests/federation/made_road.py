@@ -8,15 +8,15 @@ from typing import Any
 
 from smallest import STUDY, write_hospital
 
+from made_hub import HUB_SEED, enlist, found_hub
 from wardgate.federation.connect import Wait
 from wardgate.federation.local import Settings, _local, find_hospitals
 from wardgate.hub import layout
 from wardgate.hub.home import Home
 from wardgate.hub.study.proposal import Proposed, propose
 from wardgate.records.canonical import sha256
-from wardgate.records.keyring import KeyFile
-from wardgate.records.mail import PROPOSAL, Decision, Standing, seal_mail
-from wardgate.records.member_file import Issued, MemberFile
+from wardgate.records.envelope import Signer
+from wardgate.records.mail import Decision, Standing, seal_mail
 from wardgate.records.messages import QUESTION
 from wardgate.records.parcel import Parcel
 from wardgate.records.study import Study
@@ -47,39 +47,6 @@ def write_hospitals(folder: Path, sites: tuple[str, ...] = SITES, persons: int =
     for place, site in enumerate(sites):
         write_hospital(folder / site, persons, [7, place], inverted=False, note="")
     return folder
-
-
-def enlist(home: Home, site: str, public_key: bytes, *, revoked_on: str | None = None) -> None:
-    """Admit a site without its certificates."""
-    issued = Issued(
-        serial="1",
-        sha256="0" * 64,
-        tls_key="0" * 64,
-        not_before="2026-01-01T00:00:00Z",
-        not_after="2027-01-01T00:00:00Z",
-        pem="",
-    )
-    member = MemberFile(
-        site=site,
-        public_key=public_key.hex(),
-        request="",
-        request_sha256="0" * 64,
-        contact="",
-        compared=True,
-        admitted_on="2026-01-01T00:00:00Z",
-        certificates=(issued,),
-        revoked_on=revoked_on,
-    )
-    (home.members / f"{site}.json").write_bytes(member.to_bytes())
-
-
-def found_hub(root: Path, *, seed: str = "07" * 32) -> Home:
-    """Make a hub's folder with a key."""
-    home = Home(root)
-    for folder in (root, home.members, home.road, home.engine, root / "studies"):
-        folder.mkdir(mode=0o700)
-    home.key.write_bytes(KeyFile(name="hub", role="hub", seed=seed).to_bytes())
-    return home
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,7 +120,7 @@ class MadeRoad:
             self.send(site, parcel)
         self.held.clear()
 
-    def decide(self, site: str, outcome: str = "signed", *, number: int = 1, **changes: Any) -> None:
+    def decide(self, site: str, outcome: str = "signed", /, *, number: int = 1, **changes: Any) -> None:
         """Send a site's decision."""
         plain = {
             "proposal_sha256": self.proposed.sha256,
@@ -206,11 +173,8 @@ def make_road(
     settings = Settings(
         seed=seed, issued_on="2026-01-02", salts=salts_of(sites), unsafe_entropy_seed=unsafe_entropy_seed
     )
-    hub_key = KeyFile.from_plain({"name": "hub", "role": "hub", "schema": "wardgate/key/1", "seed": "07" * 32}).signer
-    links = _local(find_hospitals(homes, study), sha256(study.to_bytes()), hub_key.public_key, settings, work)
+    hub_key = Signer(bytes.fromhex(HUB_SEED)).public_key
+    links = _local(find_hospitals(homes, study), sha256(study.to_bytes()), hub_key, settings, work)
     for site, link in links.items():
         enlist(home, site, link.public_key)
     return MadeRoad(home=home, proposed=propose(home, study, text, seed=seed), links=links)
-
-
-__all__ = ["NOW", "PROPOSAL", "SITES", "MadeRoad", "enlist", "found_hub", "make_road", "now", "salts_of", "study_text"]

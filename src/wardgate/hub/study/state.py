@@ -34,13 +34,15 @@ class Doing(Record):
 
 
 def write_doing(folder: StudyFolder, doing: Doing) -> None:
-    """Say what the driver does.
+    """Say what the driver does. Readers find the old or the new; nobody waits for the disk, since nothing hangs on it.
 
     Raises:
         Invalid: no room to write.
     """
     try:
-        write_whole(folder.state, doing.to_bytes())
+        draft = folder.state.with_suffix(".draft")
+        draft.write_bytes(doing.to_bytes())
+        draft.replace(folder.state)
     except OSError as error:
         raise Invalid(
             f"{folder.state.name} cannot be written: {error.strerror or error}. Make room and run the study again: it"
