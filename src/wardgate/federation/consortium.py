@@ -1,9 +1,6 @@
 """A consortium from both ends, for the commands: a hub is founded and admits; a hospital asks and is enrolled."""
 
-import grp
 import json
-import os
-import pwd
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from wardgate import __version__
 from wardgate.entropy import Entropy
+from wardgate.federation.two_users import Users as Users
+from wardgate.federation.two_users import divide, owners_of
 from wardgate.hospital.premises import Premises
 from wardgate.hospital.wire.identity import Identity, install, make_identity, new_key
 from wardgate.hub.consortium import admission, founding
@@ -39,15 +38,6 @@ REQUEST = "site.request"
 LARGEST = 64 * 1024
 
 TlsKey = Callable[[], RSAPrivateKey]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Users:
-    """Two users of this machine between whom a hospital's folder is divided, and the group that both belong to."""
-
-    ward: str
-    wire: str
-    group: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +175,7 @@ def site_init(
         raise Invalid(f"no folder of data at {source}; give the folder that holds hospital.yaml and its tables")
     if policy is not None:
         parse_policy(_text(policy), name=policy.name)
-    owners = None if users is None else _owners(users)
+    owners = None if users is None else owners_of(users)
     site_yaml = _site_yaml(site, source=source, policy=policy)
     parse_site(site_yaml, name="site.yaml")
     request = b""
@@ -204,7 +194,7 @@ def site_init(
         write_new(inside.site_file, site_yaml.encode(), mode=0o644)
         write_new(draft / REQUEST, request, mode=0o644)
         if owners is not None:
-            _divide(inside, owners)
+            divide(inside, owners)
 
     try:
         make_folder(premises.root, fill)
@@ -318,48 +308,6 @@ source: {json.dumps(str(source.resolve()))}
 # study: a signed study covers the computations that it names. each: a person approves every one.
 questions: study
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Owners:
-    """Numbers of the users, each with a group of its own, and of the group that shares the spool."""
-
-    ward: tuple[int, int]
-    wire: tuple[int, int]
-    shared: int
-
-
-def _owners(users: Users) -> _Owners:
-    if os.geteuid() != 0:
-        raise Invalid("only root can divide a hospital's folder between two users; run this with sudo")
-    try:
-        ward, wire = pwd.getpwnam(users.ward), pwd.getpwnam(users.wire)
-        group = grp.getgrnam(users.group)
-    except KeyError as error:
-        raise Invalid(f"this machine has no such user or group: {error.args[0]}") from None
-    if ward.pw_uid == wire.pw_uid or 0 in (ward.pw_uid, wire.pw_uid):
-        raise Invalid("ward and wire need two users, neither of them root: nothing would lie between them")
-    for user in (ward, wire):
-        if user.pw_gid != group.gr_gid and user.pw_name not in group.gr_mem:
-            raise Invalid(
-                f"user '{user.pw_name}' is not in group '{users.group}', through which the spool is shared:"
-                f" usermod --append --groups {users.group} {user.pw_name}"
-            )
-    return _Owners(ward=(ward.pw_uid, ward.pw_gid), wire=(wire.pw_uid, wire.pw_gid), shared=group.gr_gid)
-
-
-def _divide(premises: Premises, owners: _Owners) -> None:
-    """Give ward and wire what is theirs; the spool's folders pass their group on to what is written in them."""
-    for top, (user, group) in ((premises.ward, owners.ward), (premises.wire, owners.wire)):
-        for folder, _, files in os.walk(top):
-            for path in (Path(folder), *(Path(folder) / name for name in files)):
-                os.chown(path, user, group)
-    shared = (premises.spool, *(premises.spool / name for name in ("questions", "answers", "partial")))
-    for path in shared:
-        os.chown(path, owners.ward[0], owners.shared)
-        path.chmod(0o2770)
-    os.chown(premises.root, 0, owners.shared)
-    premises.root.chmod(0o2750)
 
 
 def _text(path: Path) -> str:
