@@ -110,6 +110,11 @@ def streams(path: Path) -> dict[tuple[bytes, int, bytes, int], bytes]:
     return whole
 
 
+def besides(path: Path) -> bytes:
+    """Return all frames that are no TCP, one after another: name look-ups, and whatever else was tried."""
+    return b"".join(frame for frame in packets(path) if _segment(frame) is None)
+
+
 def _segment(frame: bytes) -> tuple[tuple[bytes, int, bytes, int], int, bool, bytes] | None:
     kind = frame[12:14]
     if kind == b"\x08\x00" and len(frame) >= 34 and frame[23] == 6:

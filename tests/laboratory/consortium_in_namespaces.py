@@ -7,12 +7,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from namespaces import PLAIN, Laboratory, Line, Machine, Program, laboratory
+
+from wardgate.entropy import source
+from wardgate.federation import consortium as joining
+from wardgate.federation import site as site_of
+from wardgate.hospital.premises import Premises
+from wardgate.hub.home import Home
 
 COMMAND = str(Path(sys.executable).with_name("wardgate"))
 HUB = "hub"
@@ -36,6 +43,7 @@ class Consortium:
     home: Path
     premises: Mapping[str, Path]
     environment: Mapping[str, str]
+    typed: bool
     serving: dict[str, Program] = field(default_factory=dict)
 
     @property
@@ -68,19 +76,27 @@ class Consortium:
         codes = set()
         for site, premises in self.premises.items():
             until = time.monotonic() + START_SECONDS
-            while True:
-                waiting = self.command(self.lab[site], "study", "review", "--site", premises, "--json")["studies"]
-                found = [one["code"] for one in waiting if one["study_sha256"] == study_sha256]
-                if found or time.monotonic() > until:
-                    break
+            while not (code := self._code_at(site, study_sha256)):
+                if time.monotonic() > until:
+                    raise RuntimeError(f"the proposal did not come to {site}: {self.words()}")
                 self.check_serving()
                 time.sleep(0.5)
-            if not found:
-                raise RuntimeError(f"the proposal did not come to {site}: {self.words()}")
-            codes.add(found[0])
-            self.command(self.lab[site], "study", "sign", study_sha256, "--site", premises, "--code", found[0])
+            codes.add(code)
+            if self.typed:
+                self.command(self.lab[site], "study", "sign", study_sha256, "--site", premises, "--code", code)
+            else:
+                site_of.sign(Premises(premises), study_sha256, code=code, now=_now().isoformat(timespec="seconds"))
         if len(codes) != 1:
             raise RuntimeError(f"hospitals see different codes: {codes}")
+
+    def _code_at(self, site: str, study_sha256: str) -> str:
+        """The code of a proposal as a hospital sees it, empty where it did not come yet."""
+        premises = self.premises[site]
+        if not self.typed:
+            seen = site_of.studies(Premises(premises))
+            return next((one.code for one in seen if one.study_sha256 == study_sha256), "")
+        waiting = self.command(self.lab[site], "study", "review", "--site", premises, "--json")["studies"]
+        return next((one["code"] for one in waiting if one["study_sha256"] == study_sha256), "")
 
     def run(self, study_sha256: str, out: Path, *words: object, verb: str = "run") -> Program:
         """Start the study at the hub."""
@@ -117,6 +133,7 @@ def consortium(
     lines: Mapping[str, Line] | None = None,
     policy: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    typed: bool = True,
 ) -> Iterator[Consortium]:
     """Build machines, found a consortium and enrol every hospital; nobody serves yet. All ends with the block.
 
@@ -126,6 +143,7 @@ def consortium(
         line: Of every hospital that `lines` does not name; the hub's own line is plain.
         policy: The floor of every hospital.
         environment: Changes to this process's own, for every command.
+        typed: Enrol and sign by commands, which start a process each; else by the functions behind them.
     """
     cables = {HUB: PLAIN, **{site: (lines or {}).get(site, line) for site in hospitals}}
     (folder / "lab").mkdir()
@@ -135,7 +153,12 @@ def consortium(
             home=folder / "hub",
             premises={site: folder / f"site-{site}" for site in hospitals},
             environment={**os.environ, **ONE_THREAD, **(environment or {})},
+            typed=typed,
         )
+        if not typed:
+            _enrol(given, hospitals, policy)
+            yield given
+            return
         given.command(given.hub, "hub", "init", given.home, "--name", "laboratory", "--host", HUB, "--port", PORT)
         for site, source in hospitals.items():
             machine, premises, response = lab[site], given.premises[site], folder / f"{site}.response"
@@ -146,3 +169,18 @@ def consortium(
             )
             given.command(machine, "site", "enrol", premises, response, "--hub-code", admitted["hub_code"])
         yield given
+
+
+def _enrol(given: Consortium, hospitals: Mapping[str, Path], policy: Path | None) -> None:
+    """What the commands do, in this process."""
+    home, entropy = Home(given.home), source(unsafe_seed=None)
+    code = joining.hub_init(home, consortium="laboratory", host=HUB, port=PORT, now=_now(), entropy=entropy)
+    for site, folder in hospitals.items():
+        premises = Premises(given.premises[site])
+        asking = joining.site_init(premises, site=site, source=folder.resolve(), policy=policy, entropy=entropy)
+        response = joining.hub_admit(home, asking.request.read_bytes(), now=_now()).response
+        joining.site_enrol(premises, response, hub_code=code, now=_now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
