@@ -3,54 +3,134 @@
 import os
 import sys
 import traceback
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import typer
 from typer.exceptions import TyperException
 
 from wardgate import __version__
-from wardgate.cli import (
-    budget,
-    certificate,
-    data,
-    demo,
-    gate,
-    hub,
-    site,
-    study,
-    study_lead,
-    study_officer,
-    synth,
-    verify,
-)
 from wardgate.records.errors import Invalid, StepFailed, WardgateError
 
-app = typer.Typer(
-    name="wardgate",
-    help="The data firewall for hospitals that build diagnostic AI together.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (study_lead.propose, study_lead.run, study_lead.resume, study_lead.status, study_lead.abort):
-    study.app.command(command.__name__)(command)
-for decision in (study_officer.review, study_officer.sign, study_officer.refuse):
-    study.app.command(decision.__name__)(decision)
-app.add_typer(study.app, name="study", help="Write and lock a study; propose, sign and run it between hospitals.")
-app.add_typer(hub.app, name="hub", help="The consortium's hub: found it, admit hospitals, serve.")
-app.add_typer(site.app, name="site", help="A hospital: join, serve, see every question, approve, pause, leave.")
-app.add_typer(data.app, name="data", help="Whether a hospital's data mean what the study means; profile; convert.")
-app.add_typer(certificate.app, name="certificate", help="Show, approve, verify and revoke a signed verdict.")
-app.add_typer(budget.app, name="budget", help="What a population has spent, and what a plan would cost.")
-app.add_typer(gate.app, name="gate", help="Judge what wants to leave; explain a rule; write and check a policy.")
-app.add_typer(synth.app, name="synth", help="Make synthetic tables: fit, draw, compare.")
-app.command("demo")(demo.demo)
-app.command("verify")(verify.verify)
+SITE_HELP = "A hospital: join, serve, see every question, approve, pause, leave."
+
+JOINING = ("init", "renew", "enrol", "serve")
+"""Commands of a hospital that need no code that sees patients; `serve` stays, and should stay small."""
+
+Adds = Callable[[typer.Typer, str], None]
+"""Adds a command, or a group of which the second word names a command."""
 
 
-@app.command("version")
+def _study(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import study, study_lead, study_officer
+
+    for command in (study_lead.propose, study_lead.run, study_lead.resume, study_lead.status, study_lead.abort):
+        study.app.command(command.__name__)(command)
+    for decision in (study_officer.review, study_officer.sign, study_officer.refuse):
+        study.app.command(decision.__name__)(decision)
+    app.add_typer(study.app, name="study", help="Write and lock a study; propose, sign and run it between hospitals.")
+
+
+def _hub(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import hub
+
+    app.add_typer(hub.app, name="hub", help="The consortium's hub: found it, admit hospitals, serve.")
+
+
+def _site(app: typer.Typer, word: str) -> None:
+    from wardgate.cli import site
+
+    if word not in JOINING:
+        from wardgate.cli import site_officer
+
+        for command in site_officer.COMMANDS:
+            site.app.command(command.__name__.rstrip("_"))(command)
+    app.add_typer(site.app, name="site", help=SITE_HELP)
+
+
+def _data(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import data
+
+    app.add_typer(data.app, name="data", help="Whether a hospital's data mean what the study means; profile; convert.")
+
+
+def _certificate(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import certificate
+
+    app.add_typer(certificate.app, name="certificate", help="Show, approve, verify and revoke a signed verdict.")
+
+
+def _budget(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import budget
+
+    app.add_typer(budget.app, name="budget", help="What a population has spent, and what a plan would cost.")
+
+
+def _gate(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import gate
+
+    app.add_typer(gate.app, name="gate", help="Judge what wants to leave; explain a rule; write and check a policy.")
+
+
+def _synth(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import synth
+
+    app.add_typer(synth.app, name="synth", help="Make synthetic tables: fit, draw, compare.")
+
+
+def _demo(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import demo
+
+    app.command("demo")(demo.demo)
+
+
+def _verify(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import verify
+
+    app.command("verify")(verify.verify)
+
+
+def _version(app: typer.Typer, _: str) -> None:
+    app.command("version")(version)
+
+
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+COMMANDS: Mapping[str, Adds] = MappingProxyType(
+    {
+        "study": _study,
+        "hub": _hub,
+        "site": _site,
+        "data": _data,
+        "certificate": _certificate,
+        "budget": _budget,
+        "gate": _gate,
+        "synth": _synth,
+        "demo": _demo,
+        "verify": _verify,
+        "version": _version,
+    }
+)
+
+
+def application(words: Sequence[str] = ()) -> typer.Typer:
+    """Return the command line: with all commands, or, to start sooner, with the one that the first word names."""
+    app = typer.Typer(
+        name="wardgate",
+        help="The data firewall for hospitals that build diagnostic AI together.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    # Of one command alone, typer would make the whole line; this keeps its name a word.
+    app.callback()(lambda: None)
+    first, second = (*words, "", "")[:2]
+    for add in [COMMANDS[first]] if first in COMMANDS else COMMANDS.values():
+        add(app, second)
+    return app
 
 
 WRONG_USAGE = 64
@@ -65,6 +145,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code. Errors go to standard error in one line or a short list."""
     try:
+        app = application(arguments)
         code = app(arguments, standalone_mode=False, prog_name="wardgate")
     except WardgateError as error:
         sys.stderr.write(f"wardgate: {error}\n")

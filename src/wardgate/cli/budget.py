@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardgate.cli.options import AsJson
 from wardgate.cli.policy import read_policy
 from wardgate.hub.commons.durable import write_whole
 from wardgate.papers.budget import budget_html, forecast_plain, forecast_text, state_plain, state_text
@@ -23,7 +24,6 @@ PolicyFile = Annotated[
 ]
 Name = Annotated[str | None, typer.Option(help="The population, where the hospital names several.")]
 Day = Annotated[str | None, typer.Option("--on", help="The day, YYYY-MM-DD; else today.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
 
 
 @app.command("show")

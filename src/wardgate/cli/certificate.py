@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wardgate.cli.options import AsJson
 from wardgate.entropy import SystemEntropy
 from wardgate.hub.commons.durable import write_whole
 from wardgate.hub.intake.certificates import Examined, Material, examine
@@ -25,7 +26,6 @@ from wardgate.records.verdict import Evidence
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
 Cert = Annotated[Path, typer.Argument(help="The certificate.", show_default=False)]
 Keys = Annotated[Path, typer.Option("--keys", help="Public keys that you trust, known from elsewhere (JSON).")]
 OwnKey = Annotated[Path, typer.Option("--key", help="Your private key; see 'certificate key'.")]

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from wardgate.cli.files import json_in, write_out
+from wardgate.cli.options import AsJson
 from wardgate.cli.study import read_study
-from wardgate.cli.tables import AsJson
 from wardgate.federation.data import DIALECTS, advice, check, convert, profile, warehouse_sql
 from wardgate.papers.data_check_page import data_check_page
 from wardgate.papers.data_check_text import check_text

@@ -10,9 +10,9 @@ import typer
 
 from wardgate.cli import policy
 from wardgate.cli.files import json_in, text_in
+from wardgate.cli.options import AsJson
 from wardgate.cli.policy import read_policy
 from wardgate.cli.tables import (
-    AsJson,
     DictionaryOption,
     Known,
     Label,

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from wardgate.cli.files import bytes_in, write_out
+from wardgate.cli.options import AsJson
 from wardgate.cli.running import stopping, utc_now
-from wardgate.cli.tables import AsJson
 from wardgate.entropy import source
 from wardgate.federation import consortium
 from wardgate.federation.consortium import Admitted

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from wardgate.cli.files import text_in
+from wardgate.cli.options import AsJson
 from wardgate.hub.commons.durable import write_whole
 from wardgate.papers import policy_text
 from wardgate.policy import tighter_than, weaker_than
@@ -16,7 +17,6 @@ from wardgate.records.gate_policy import GatePolicy, Profile
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
 PolicyFile = Annotated[Path, typer.Argument(help="The policy (YAML).", show_default=False)]
 
 

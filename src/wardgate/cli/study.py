@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from wardgate.cli.files import text_in, write_out
+from wardgate.cli.options import AsJson
 from wardgate.computations.menu import MENU, OF_THE_CHAIN
 from wardgate.records import study_file
 from wardgate.records.canonical import canonical
@@ -18,7 +19,6 @@ from wardgate.records.study_template import template
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
 
 
 @app.command("init")

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from wardgate.cli.files import text_in
+from wardgate.cli.options import AsJson
 from wardgate.cli.running import utc_now
 from wardgate.cli.study import StudyFile
-from wardgate.cli.tables import AsJson
 from wardgate.federation import studies
 from wardgate.federation.connect import Wait, run_connected
 from wardgate.federation.studies import StudyStatus

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from wardgate.cli.options import AsJson
 from wardgate.cli.running import utc_now
-from wardgate.cli.tables import AsJson
 from wardgate.federation import site as hospital
 from wardgate.federation.site import Review
 from wardgate.hospital.premises import Premises

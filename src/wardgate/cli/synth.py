@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from wardgate.cli.options import AsJson
 from wardgate.cli.policy import read_policy
 from wardgate.cli.tables import (
-    AsJson,
     DictionaryOption,
     Label,
     Period,

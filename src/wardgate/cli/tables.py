@@ -10,7 +10,6 @@ from wardgate.federation.gate import Columns
 from wardgate.records import dictionary_file
 from wardgate.records.dictionary import Dictionary
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record instead of text.")]
 Label = Annotated[str | None, typer.Option(help="Column of the outcome, 0 or 1.")]
 Person = Annotated[str | None, typer.Option(help="Column that says whose a row is.")]
 Time = Annotated[str | None, typer.Option(help="Column of hours since the index date; the tables are timelines.")]
