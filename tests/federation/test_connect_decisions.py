@@ -85,6 +85,10 @@ def test_a_site_that_leaves_is_not_waited_for(tmp_path: Path) -> None:
         road.decide("h2", "left", number=2)
         with pytest.raises(Vanished, match="1 of 4 sites did not answer"):
             federation.drive(newton(sites=federation.sites, start=np.zeros(COLUMNS), ridge=1.0))
+        asked = road.asked["h0"].count("newton")
+        with pytest.raises(Vanished, match=r"'h2' answers nothing more of this study.*nobody was asked"):
+            federation.drive(newton(sites=federation.sites, start=np.ones(COLUMNS), ridge=1.0))
+    assert asked == road.asked["h0"].count("newton") == 1, "the others spend nothing for a sum that cannot open"
     closed = [one.closed for one in read_journal(_folder(road)).rounds if one.closed is not None]
     assert {reason for one in closed for reason in one.absent.values()} == {"left the study: the board said so"}
     assert road.asked["h2"].count("newton") == 0

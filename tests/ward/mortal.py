@@ -109,6 +109,7 @@ class World:
     plan: Callable[[int], int | None] = lambda _: None
     day: str = DAY
     note: str = ""
+    gone: frozenset[str] = frozenset()
     entropy: Any = field(default_factory=SystemEntropy)
     text: str = field(init=False)
     federation: Federation = field(init=False)
@@ -186,6 +187,11 @@ class World:
     def mortal(self) -> Ward:
         """The ward that is killed."""
         return self.wards[MORTAL]
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Nobody leaves."""
+        return frozenset()
 
     def carry(self, questions: Mapping[str, Parcel], *, computation: str) -> dict[str, Parcel]:
         """Bring every site its question; the mortal one is killed and started as often as the plan says."""

@@ -1,6 +1,7 @@
 """How one round of questions reaches the hospitals, and what comes back: by links in this process, or over the road."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,6 +34,11 @@ class Link(Protocol):
 class Carrier(Protocol):
     """Carries one round."""
 
+    @property
+    def gone(self) -> AbstractSet[str]:
+        """Sites that will answer nothing more of this study, as rounds so far have shown."""
+        ...
+
     def carry(self, questions: Mapping[str, Parcel], *, computation: str) -> dict[str, Parcel]:
         """Bring each site its question and return the answers of those that gave one.
 
@@ -60,6 +66,10 @@ class Links:
 
     links: Mapping[str, Link]
     pool: ThreadPoolExecutor
+
+    @property
+    def gone(self) -> AbstractSet[str]:
+        return frozenset()
 
     def carry(self, questions: Mapping[str, Parcel], *, computation: str) -> dict[str, Parcel]:
         if computation in ("corpus", "review"):

@@ -92,7 +92,10 @@ class RoadCarrier:
                 outbox(self.home, site).remove(sent[site].parcel)
         order = [site for site in sent if site in names]
         return Gathered(
-            names={site: names[site] for site in order}, answers={site: answers[site] for site in order}, absent=absent
+            names={site: names[site] for site in order},
+            answers={site: answers[site] for site in order},
+            absent=absent,
+            gone=tuple(sorted(site for site in absent if self._missing(site) is not None)),
         )
 
     def _put_out(self, sent: Mapping[str, Sent]) -> None:

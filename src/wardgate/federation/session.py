@@ -137,18 +137,25 @@ class Federation:
     def ask(self, ask: Ask) -> Told:
         """Ask, and again where an exact sum stayed closed because hospitals did not answer.
 
-        A sum with noise is asked once: its noise is spent even if it does not open.
+        A sum with noise is asked once: its noise is spent even if it does not open. A sum that cannot open without a
+        site that is gone is not asked at all: the others would spend for nothing.
 
         Raises:
             CheckFailed: the sum cannot be opened.
             Broken: an answer is forged or damaged, and nothing can go on without it.
         """
         left = self.retries if ask.shape is not None and ask.noise_multiplier is None else 0
+        gone = sorted(self.carrier.gone & set(ask.sites))
+        if gone and ask.shape is not None and not self.exchange.recovering(len(ask.sites)):
+            raise Vanished(
+                f"{ask.what}: '{gone[0]}' answers nothing more of this study, so the sum would stay closed, and nobody"
+                " was asked; ask without it, or lock a study that allows drop-outs"
+            )
         while True:
             try:
                 return self._once(ask)
             except Vanished:
-                if left == 0:
+                if left == 0 or self.carrier.gone & set(ask.sites):
                     raise
                 left -= 1
 

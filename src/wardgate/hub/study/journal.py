@@ -59,12 +59,14 @@ class Closed(Record):
     Attributes:
         answers: SHA-256 of each parcel that counts.
         absent: Why the other sites are missing, in words.
+        gone: Those of them that will answer nothing more of this study.
     """
 
     event: Literal["closed"] = "closed"
     round: int
     answers: dict[Name, Digest]
     absent: dict[Name, str]
+    gone: tuple[Name, ...] = ()
     at: str
 
 

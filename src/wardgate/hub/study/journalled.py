@@ -28,11 +28,19 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """What came of one round: where each answer was filed on the shelf and what it says, and why others are missing."""
+    """What came of one round.
+
+    Attributes:
+        names: Of each answer on the shelf.
+        answers: What they say.
+        absent: Why the other sites are missing, in words.
+        gone: Those of them that will answer nothing more of this study, sorted.
+    """
 
     names: Mapping[str, str]
     answers: Mapping[str, Parcel]
     absent: Mapping[str, str]
+    gone: tuple[str, ...] = ()
 
 
 class Road(Protocol):
@@ -53,6 +61,7 @@ class Journalled:
         road: How questions reach the sites.
         now: The time as text, for the journal's readers alone.
         on_round: Called with each round's number, replayed or asked.
+        gone: Sites that will answer nothing more of this study, as the rounds so far have shown.
     """
 
     journal: Journal
@@ -60,6 +69,7 @@ class Journalled:
     road: Road
     now: Callable[[], str]
     on_round: Callable[[int], None] = lambda _: None
+    gone: set[str] = field(init=False, default_factory=set)
     _at: int = field(init=False, default=0)
 
     def carry(self, questions: Mapping[str, Parcel], *, computation: str) -> dict[str, Parcel]:
@@ -77,17 +87,19 @@ class Journalled:
         if recorded is not None and recorded.closed is not None:
             sent = _named(questions)
             self._check_same(recorded, sent, computation)
+            self.gone.update(recorded.closed.gone)
             answers = recorded.closed.answers
             return {site: self.shelf.read(answers[site]) for site in questions if site in answers}
         sent = self._shelved(questions)
         if recorded is not None:
             self._check_same(recorded, sent, computation)
         else:
-            names = {site: one.parcel for site, one in sent.items()}
-            self.journal.ask(Asked(round=self._at, computation=computation, questions=names, at=self.now()))
+            asked = {site: one.parcel for site, one in sent.items()}
+            self.journal.ask(Asked(round=self._at, computation=computation, questions=asked, at=self.now()))
         found = self.road.gather(sent, computation=computation)
-        closed = Closed(round=self._at, answers=dict(found.names), absent=dict(found.absent), at=self.now())
-        self.journal.close(closed)
+        names, absent = dict(found.names), dict(found.absent)
+        self.journal.close(Closed(round=self._at, answers=names, absent=absent, gone=found.gone, at=self.now()))
+        self.gone.update(found.gone)
         return {site: found.answers[site] for site in questions if site in found.answers}
 
     def _shelved(self, questions: Mapping[str, Parcel]) -> dict[str, Sent]:

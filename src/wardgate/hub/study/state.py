@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -74,16 +75,25 @@ def driving(folder: StudyFolder) -> Iterator[None]:
     folder.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(folder.guard, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _locked(handle):
             raise Invalid(
                 "another process runs this study already; watch it with 'wardgate study status', or stop it with"
                 " 'wardgate study abort'"
-            ) from error
+            )
         yield
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Take the lock. Whoever asks `is_driven` holds it for a moment, so one miss is no other driver."""
+    for _ in range(10):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.02)
+    return False
 
 
 def is_driven(folder: StudyFolder) -> bool:
