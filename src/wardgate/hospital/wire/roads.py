@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from wardgate import __version__
 from wardgate.hospital.premises import Premises
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.wire.courier import Border, Seen
+from wardgate.hospital.wire.greeted import keep_greeting
 from wardgate.hospital.wire.known import Known
 from wardgate.records.errors import Refused
 from wardgate.records.mail import PROTOCOL
@@ -27,12 +29,14 @@ class Roads:
         receiver: Answers what the hub sends.
         sender: Carries greetings as well.
         said: What the wire says of itself: protocol, version, clock, and how the ward is.
+        heard: Takes what the hub says of itself.
     """
 
     lane: Lane
     receiver: Receiver
     sender: Sender
     said: Callable[[], Mapping[str, object]]
+    heard: Callable[[Mapping[str, object]], None]
 
     def greet(self) -> None:
         """Tell the hub that this wire is there.
@@ -41,7 +45,7 @@ class Roads:
             Absent: no answer.
             Unsupported, Refused: the hub does not talk to this wire.
         """
-        self.sender.greet(self.said())
+        self.heard(self.sender.greet(self.said()))
 
 
 def open_roads(
@@ -87,7 +91,12 @@ def open_roads(
         greeting=lambda _: said(),
         free=lambda: shutil.disk_usage(premises.spool).free,
     )
-    return Roads(lane=lane, receiver=receiver, sender=sender, said=said)
+
+    def heard(words: Mapping[str, object]) -> None:
+        with suppress(OSError):  # it is kept for people who ask later; the road goes on without
+            keep_greeting(premises, words, now=wall())
+
+    return Roads(lane=lane, receiver=receiver, sender=sender, said=said, heard=heard)
 
 
 def check_job(premises: Premises, known: Known, *, consortium: str, protocol: int, studies: Sequence[str]) -> None:
