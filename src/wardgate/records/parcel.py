@@ -19,6 +19,10 @@ MOST_ENVELOPE = 64 * 2**20
 """Bytes of an envelope; what is larger travels as a blob beside it."""
 
 
+MOST_PARTS = 2**16
+"""Envelope and blobs of one parcel: a frame that names more would cost its reader more than its sender."""
+
+
 class VectorRef(Record):
     """A raw little-endian vector beside the record: digest, dtype and shape are signed, the bytes travel raw."""
 
@@ -61,6 +65,8 @@ class Parcel:
         if data[: len(_MAGIC)] != _MAGIC or len(data) < len(_MAGIC) + 4:
             raise Broken("not a parcel: the first bytes are wrong")
         (count,) = struct.unpack_from("<I", data, len(_MAGIC))
+        if count > MOST_PARTS:
+            raise Broken(f"a parcel says that it has {count} parts; none has more than {MOST_PARTS}")
         position, parts = len(_MAGIC) + 4, []
         for _ in range(count):
             if position + 8 > len(data):
@@ -92,6 +98,35 @@ def read_envelope(stream: BinaryIO) -> bytes:
     if len(envelope) != length:
         raise Broken("a parcel is truncated")
     return envelope
+
+
+def check_frame(stream: BinaryIO, *, size: int) -> bytes:
+    """Check that a parcel's parts fill a file exactly, without reading its blobs; return its envelope.
+
+    Args:
+        stream: At the beginning of the parcel; can be sought.
+        size: Of the file, in bytes.
+
+    Raises:
+        Broken: `from_bytes` would not read it, or its envelope is too long.
+    """
+    start = stream.read(len(_MAGIC) + 4)
+    if start[: len(_MAGIC)] != _MAGIC or len(start) < len(_MAGIC) + 4:
+        raise Broken("not a parcel: the first bytes are wrong")
+    (count,) = struct.unpack_from("<I", start, len(_MAGIC))
+    if not 1 <= count <= MOST_PARTS:
+        raise Broken(f"a parcel says that it has {count} parts; expected 1 to {MOST_PARTS}")
+    position = len(start)
+    for _ in range(count):
+        stream.seek(position)
+        header = stream.read(8)
+        if len(header) < 8 or position + 8 + int.from_bytes(header, "little") > size:
+            raise Broken("a parcel is truncated")
+        position += 8 + int.from_bytes(header, "little")
+    if position != size:
+        raise Broken("a parcel has bytes that nobody declared")
+    stream.seek(0)
+    return read_envelope(stream)
 
 
 def pack_vector(name: str, vector: NDArray[np.generic]) -> tuple[VectorRef, bytes]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardgate.records.errors import Absent, Broken, Refused, WardgateError
-from wardgate.records.parcel import Parcel
+from wardgate.records.parcel import Parcel, check_frame
 from wardgate.road.box import Box
-from wardgate.road.transfer import Sender
+from wardgate.road.transfer import Garbled, NoRoom, Sender
 
 Check = Callable[[Parcel], object]
 """Raises a WardgateError for what may not pass."""
@@ -23,7 +23,7 @@ class Lane:
     Attributes:
         box: Where parcels wait.
         sender: The road.
-        check: Judges a parcel before it leaves.
+        check: Judges a parcel before it leaves; None where the other end alone judges, and nothing is read whole.
         aside: Folder on the box's file system for what may not pass; at most `most_aside` parcels stay there.
         told: Hears of every parcel that was put aside: its name and the words of the reason.
         sent, bytes, refused: Counted since the start.
@@ -31,7 +31,7 @@ class Lane:
 
     box: Box
     sender: Sender
-    check: Check
+    check: Check | None
     aside: Path
     told: Callable[[str, str], None]
     most_aside: int = 64
@@ -43,19 +43,25 @@ class Lane:
     def push(self, *, stop: Callable[[], bool]) -> int:
         """Bring over what waits, oldest first, and return how many parcels left.
 
+        A parcel for which the other end has no room waits; smaller ones go on.
+
         Raises:
-            Absent: the other end does not answer, or has no room; everything that it has not is still in the box.
+            Absent: the other end does not answer, or has room for nothing; what it has not is still in the box.
+            Garbled: it answers something else than a road does; what it has not is still in the box.
         """
-        left = 0
+        left, full = 0, None
         for name in self.box.names():
             if stop():
                 break
             try:
-                if name not in self._checked:
+                if self.check is not None and name not in self._checked:
                     self.check(self.box.read(name))
                     self._checked.add(name)
                 arrived = self.sender.send(self.box, name, stop=stop)
-            except Absent:
+            except NoRoom as error:
+                full = error
+                continue
+            except (Absent, Garbled):
                 raise
             except (Broken, Refused) as error:
                 self._put_aside(name, str(error))
@@ -65,6 +71,8 @@ class Lane:
             self.sent += 1
             self.bytes += arrived.moved
             left += 1
+        if full is not None and not left:
+            raise full
         return left
 
     def _put_aside(self, name: str, words: str) -> None:
@@ -87,16 +95,20 @@ def put_aside(box: Box, name: str, folder: Path, *, most: int) -> None:
         old.unlink(missing_ok=True)
 
 
-def taken_into(box: Box, check: Check, told: Callable[[str, str], None]) -> Callable[[Path, str], None]:
+def taken_into(
+    box: Box, check: Check, told: Callable[[str, str], None], *, blobs: bool = True
+) -> Callable[[Path, str], None]:
     """Return how a receiver takes over a whole parcel: checked, then moved into the box.
 
     Args:
         told: Hears of every parcel that was not taken: its name and the words of the reason.
+        blobs: Whether `check` looks at the blobs. Without them it is given the envelope alone, and many large parcels
+            at once take no memory; that they are framed well is checked all the same.
     """
 
     def accept(path: Path, name: str) -> None:
         try:
-            check(Parcel.from_bytes(path.read_bytes()))
+            check(_read(path, blobs=blobs))
         except Absent:
             raise
         except WardgateError as error:
@@ -105,6 +117,13 @@ def taken_into(box: Box, check: Check, told: Callable[[str, str], None]) -> Call
         box.adopt(path, name)
 
     return accept
+
+
+def _read(path: Path, *, blobs: bool) -> Parcel:
+    if blobs:
+        return Parcel.from_bytes(path.read_bytes())
+    with path.open("rb") as stream:
+        return Parcel(check_frame(stream, size=path.stat().st_size))
 
 
 def holds(box: Box) -> Callable[[str], bool]:

@@ -63,13 +63,13 @@ class SiteLane:
         self._lane = Lane(
             box=Box(home.out(site)),
             sender=Sender(call=call, retries=0),
-            check=lambda _: None,
+            check=None,
             aside=home.road / site / "aside",
             told=lambda name, words: told(f"parcel {name[:16]} for {site} was put aside: {words}"),
         )
         self._receiver = Receiver(
             partial=home.road / site / "partial",
-            accept=self._counted(taken_into(inbox, self._check, self._not_taken)),
+            accept=self._counted(taken_into(inbox, self._check, self._not_taken, blobs=False)),
             has=holds(inbox),
             largest=LARGEST,
             greeting=self._greeted,
