@@ -15,8 +15,8 @@ from wardgate.hub.engine.lanes import Lanes
 from wardgate.hub.engine.session import Job, Session
 from wardgate.records.errors import Absent
 
-HEARD_SECONDS = 10
-"""A site that the carriage has not heard of for so long is not in it; it greets every three seconds."""
+HEARD_SECONDS = 6
+"""A site that the carriage has not heard of for so long is not in it; it greets every two."""
 
 SILENT_SECONDS = 12.0
 """A site whose heart beat the server has not heard for so long is away, and no reason for a new carriage."""
@@ -65,6 +65,8 @@ class Conductor:
     _disabled: set[str] = field(default_factory=set)
     _missing: dict[str, _Missing] = field(default_factory=dict)
     _beats: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _seen: frozenset[str] = frozenset()
+    _grew: float = 0.0
 
     def step(self) -> None:
         """Look once, and do what is needed.
@@ -124,9 +126,13 @@ class Conductor:
         for site, beat in beats.items():
             if self._beats.get(site, ("", 0.0))[0] != beat:
                 self._beats[site] = (beat, now)
-        return frozenset(
+        alive = frozenset(
             site for site in beats if now - self._beats[site][1] <= SILENT_SECONDS and site not in self._disabled
         )
+        if alive - self._seen:
+            self._grew = now
+        self._seen = alive
+        return alive
 
     def _tidy(self, jobs: Mapping[str, Job]) -> None:
         for job in jobs.values():
@@ -143,16 +149,11 @@ class Conductor:
         now = self.clock()
         if self._job and now - self._submitted < SPACING_SECONDS[0]:
             return
-        if not self._job and not self._settled(connected, now):
+        if not self._job and now - self._grew < SETTLE_SECONDS:
             return
         self._job = self.session.submit(self.job_folder)
         self._submitted = now
         self.told(f"a new carriage for {', '.join(sorted(connected))}: {why}")
-
-    def _settled(self, connected: frozenset[str], now: float) -> bool:
-        """Wait a moment for the first flock, once."""
-        first = min(at for site, (_, at) in self._beats.items() if site in connected)
-        return now - first >= SETTLE_SECONDS
 
     def _put_out(self) -> None:
         out = self.put_out()

@@ -30,7 +30,7 @@ BODY, TOKEN = "wardgate", "token"
 sends it."""
 
 POLL_SECONDS = 0.02
-GREET_SECONDS = 3.0
+GREET_SECONDS = 2.0
 ANSWER_SECONDS = 15.0
 AGAIN_SECONDS = 0.5
 
