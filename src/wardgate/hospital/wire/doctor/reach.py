@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wardgate.hospital.wire.doctor.proxies import Proxy
@@ -130,15 +129,6 @@ def _status(head: bytes) -> str:
     parts = head.split(None, 2)
     code = parts[1] if len(parts) > 1 and head.startswith(b"HTTP/") else b""
     return code.decode() if len(code) == 3 and code.isdigit() else "that is none of HTTP"
-
-
-def words_of(call: Callable[[], object], *, timeout_seconds: float) -> str | None:
-    """Return what went wrong on the network in a call, None where nothing did."""
-    try:
-        call()
-    except OSError as error:
-        return _words(error, timeout_seconds)
-    return None
 
 
 def _words(error: OSError, timeout_seconds: float) -> str:
