@@ -97,7 +97,7 @@ class Running:
             time.sleep(0.02)
         return time.monotonic() - began
 
-    def until_connected(self, *sites: str, seconds: float = 90.0) -> float:
+    def until_connected(self, *sites: str, seconds: float = 240.0) -> float:
         """Wait until the carriage has heard of these sites, or of all, in the last seconds."""
         wanted = set(sites or self.sites)
 

@@ -176,9 +176,18 @@ def test_a_carriage_that_never_begins_is_replaced() -> None:
     engine = Engine(here={"uk"}, working={"uk"})
     conductor = conducted(engine)
     conductor.lanes = lambda: None
-    pass_time(engine, conductor, 70)
-    assert 2 <= len(engine.submitted) <= 3
+    pass_time(engine, conductor, 1200)
+    gaps = [later - earlier for earlier, later in zip(engine.submitted, engine.submitted[1:], strict=False)]
+    assert [round(gap / 30) for gap in gaps[:4]] == [1, 2, 4, 8]
     assert len(running(engine)) == 1
+
+
+def test_a_machine_on_which_carriages_take_a_minute_to_begin_gets_one_that_stays() -> None:
+    engine = Engine(here={"uk", "it"}, working={"uk", "it"})
+    conductor = conducted(engine)
+    conductor.lanes = lambda: engine.lanes() if engine.submitted and engine.now - engine.submitted[-1] > 70 else None
+    pass_time(engine, conductor, 1200)
+    assert len(engine.submitted) == 3
 
 
 def test_carriages_of_an_earlier_life_are_stopped_and_jobs_of_others_are_left_alone() -> None:

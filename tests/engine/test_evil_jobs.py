@@ -72,7 +72,7 @@ def refused(made: Founded, run: Running, folder: Path) -> str:
             return next((one.state for one in session.jobs() if one.id == number), "over") == "over"
 
         try:
-            run.until(over, seconds=45, what=f"{folder.name} ends")
+            run.until(over, seconds=120, what=f"{folder.name} ends")
         finally:
             session.abort(number)
     logs = [engine / "log.txt", *engine.glob(f"{number}/log.txt"), engine / "audit.log"]
@@ -92,7 +92,7 @@ def _running(run: Running) -> str:
 def test_the_honest_carriage_of_an_evil_hub_runs(evil: Evil) -> None:
     made, run = evil
     name = FolderSpool(made.sites["uk"].spool).put("answers", decision(ward_signer(made.sites["uk"]), "uk"))
-    run.until(lambda: name in Box(made.home.inbox("uk")).names(), seconds=30, what="a decision arrives")
+    run.until(lambda: name in Box(made.home.inbox("uk")).names(), seconds=120, what="a decision arrives")
 
 
 def test_a_job_that_brings_code_does_not_run_at_a_hospital(evil: Evil, tmp_path: Path) -> None:

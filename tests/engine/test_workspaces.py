@@ -123,9 +123,13 @@ def test_hub_and_hospital_call_things_by_the_same_words() -> None:
     from wardgate.hospital.wire.engine import executor
 
     assert at_hub.EXECUTOR == at_hospital.EXECUTOR
-    assert (
-        *(executor.TASK, executor.DOWN, executor.UP, executor.BODY, executor.TOKEN),
-    ) == (at_hub.TASK, at_hub.DOWN, at_hub.UP, at_hub.BODY, at_hub.TOKEN)
+    assert (*(executor.TASK, executor.DOWN, executor.UP, executor.BODY, executor.TOKEN),) == (
+        at_hub.TASK,
+        at_hub.DOWN,
+        at_hub.UP,
+        at_hub.BODY,
+        at_hub.TOKEN,
+    )
 
 
 def test_everything_of_the_engine_at_the_hub_lies_below_its_folder_for_its_owner_alone(made: Founded) -> None:

@@ -21,8 +21,8 @@ HEARD_SECONDS = 6
 SILENT_SECONDS = 12.0
 """A site whose heart beat the server has not heard for so long is away, and no reason for a new carriage."""
 
-START_SECONDS = 30.0
-"""A carriage that has not begun after so long never will."""
+START_SECONDS = (30.0, 60.0, 120.0, 240.0)
+"""How long a carriage may take to begin: longer after each that did not, since a machine under load is not broken."""
 
 SETTLE_SECONDS = 1.5
 """Sites come back in flocks: so long a new one is waited for, once."""
@@ -66,6 +66,9 @@ class Conductor:
     _missing: dict[str, _Missing] = field(default_factory=dict)
     _beats: dict[str, tuple[str, float]] = field(default_factory=dict)
     _seen: frozenset[str] = frozenset()
+    _started: bool = False
+    _whole: bool = False
+    _failed: int = 0
     _grew: float = 0.0
 
     def step(self) -> None:
@@ -88,17 +91,20 @@ class Conductor:
         now = self.clock()
         found = self.lanes()
         if found is None or found.job != self._job:
-            if now - self._submitted > START_SECONDS:
+            if now - self._submitted > self._patience:
                 self._replace(connected, "the last one did not begin")
             return
         heard = self._heard(found)
+        if heard >= connected & frozenset(found.carried):
+            self._whole, self._failed = True, 0
         self._missing = {site: self._missing.get(site, _Missing(since=now)) for site in connected if site not in heard}
         due = sorted(
             site
             for site, missing in self._missing.items()
             if now - missing.since > SETTLE_SECONDS and now >= missing.not_before
         )
-        if due and now - self._submitted > SPACING_SECONDS[0] and self._begun(found, connected, now):
+        begun = self._whole or now - self._submitted > self._patience
+        if due and begun and now - self._submitted > SPACING_SECONDS[0]:
             for site in due:
                 missing = self._missing[site]
                 missing.not_before = now + SPACING_SECONDS[min(missing.tries, len(SPACING_SECONDS) - 1)]
@@ -116,10 +122,9 @@ class Conductor:
             lane.site for lane in found.lanes if lane.site in found.carried and wall - lane.last_heard <= HEARD_SECONDS
         )
 
-    def _begun(self, found: Lanes, connected: frozenset[str], now: float) -> bool:
-        """Say whether the carriage had its time: every site in it was heard, or enough time has gone by."""
-        late = now - self._submitted > START_SECONDS / 2
-        return late or all(site in self._heard(found) for site in found.carried if site in connected)
+    @property
+    def _patience(self) -> float:
+        return START_SECONDS[min(self._failed, len(START_SECONDS) - 1)]
 
     def _alive(self, beats: Mapping[str, str]) -> frozenset[str]:
         now = self.clock()
@@ -153,6 +158,8 @@ class Conductor:
             return
         self._job = self.session.submit(self.job_folder)
         self._submitted = now
+        self._failed += 0 if self._whole or not self._started else 1
+        self._whole, self._started = False, True
         self.told(f"a new carriage for {', '.join(sorted(connected))}: {why}")
 
     def _put_out(self) -> None:
