@@ -158,14 +158,35 @@ def test_a_link_is_not_adopted(tmp_path: Path) -> None:
     assert box.names() == []
 
 
-def test_what_a_shared_folder_adopts_its_group_may_read(tmp_path: Path) -> None:
-    for mode, expected in ((0o770, 0o640), (0o700, 0o600)):
-        folder = tmp_path / f"{mode:o}"
-        folder.mkdir()
-        folder.chmod(mode)
-        path, name = part(tmp_path)
-        box = Box(folder)
+@pytest.mark.parametrize(("mode", "expected"), [(0o2770, 0o640), (0o770, 0o640), (0o750, 0o600), (0o700, 0o600)])
+def test_who_may_take_a_parcel_out_of_a_folder_may_read_it_and_nobody_else(
+    tmp_path: Path, mode: int, expected: int
+) -> None:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    folder.chmod(mode)
+    path, name = part(tmp_path)
+    box = Box(folder)
+    before = os.umask(0o077 if expected == 0o640 else 0)
+    try:
         box.adopt(path, name)
+        names = [name, box.put(Parcel(b"another"))]
+    finally:
+        os.umask(before)
+    for name in names:
         found = box.path(name).stat()
         assert found.st_mode & 0o777 == expected
         assert found.st_gid == folder.stat().st_gid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a folder of another group")
+def test_a_parcel_is_given_to_the_group_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    os.chown(folder, -1, 12345)
+    folder.chmod(0o770)
+    path, name = part(tmp_path)
+    box = Box(folder)
+    box.adopt(path, name)
+    for found in (name, box.put(Parcel(b"another"))):
+        assert box.path(found).stat().st_gid == 12345

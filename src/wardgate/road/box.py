@@ -58,12 +58,13 @@ class Box:
                 return name
             draft = self._folder / f"{name}.{os.getpid()}.partial"
             draft.unlink(missing_ok=True)
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o660)
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             try:
                 with os.fdopen(handle, "wb") as file:
                     for piece in parcel.pieces():
                         file.write(piece)
                     file.flush()
+                    self._share(file.fileno())
                     self._stamp(file.fileno())
                     if self._durable:
                         os.fsync(file.fileno())
@@ -178,9 +179,9 @@ class Box:
         os.utime(handle, ns=(self._newest, self._newest))
 
     def _share(self, handle: int) -> None:
-        """Give a file to the group of the folder, where that is shared with one."""
+        """Let the group of the folder read a file, where the group may take it out; nobody else, whatever the umask."""
         folder = self._folder.stat()
-        shared = bool(folder.st_mode & stat.S_IRWXG)
+        shared = bool(folder.st_mode & stat.S_IWGRP)
         if shared and os.fstat(handle).st_gid != folder.st_gid:
             os.fchown(handle, -1, folder.st_gid)
         os.fchmod(handle, 0o640 if shared else 0o600)
