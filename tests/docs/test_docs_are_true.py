@@ -64,9 +64,10 @@ def test_a_target_that_newcomers_guess_exists(root: Path, target: str) -> None:
 
 
 def _threats(root: Path) -> tuple[str, str]:
-    """The threat model, and what it says is not protected."""
-    kept, _, open_ = (root / "docs/security.md").read_text().partition("## What is not protected")
-    return kept, open_
+    """The threat model of the records and that of the machines, and what they say is not protected."""
+    pages = [(root / "docs" / name).read_text() for name in ("security.md", "threat-model.md")]
+    parts = [page.partition("## What is not protected") for page in pages]
+    return "".join(kept for kept, _, _ in parts), "".join(open_ for _, _, open_ in parts)
 
 
 def test_every_test_that_the_threat_model_names_exists(root: Path) -> None:

@@ -5,6 +5,8 @@ durable wards. The hub's key is in the test's hands. Where that says something, 
 protection taken away.
 """
 
+import base64
+import json
 import shutil
 import sys
 import time
@@ -692,3 +694,87 @@ def test_a_notice_of_a_study_that_nobody_proposed_is_noted_as_broken(three: Town
     notice = Notice(study_sha256="ab" * 32, event="aborted", reason="because")
     assert hospital.say(Parcel(seal_mail(notice, three.hub))) == []
     assert "never proposed" in hospital.broken[-1]
+
+
+# The line and the machines themselves.
+
+
+def spoken(parcel: Parcel) -> bytes:
+    """What stands in a parcel for whoever reads it without any key."""
+    return base64.b64decode(json.loads(parcel.envelope)["payload"]) + b"".join(parcel.blobs)
+
+
+def test_whoever_reads_the_line_reads_questions_models_and_figures_and_of_a_sum_masks_alone(asked: Any) -> None:
+    """Records are signed and not encrypted: that is the business of TLS, which a device on the way may end."""
+    beta = pack_vector("beta", np.array([0.5, -1.0, 0.25, 2.0]))
+    terms = asked.terms(SIX, NEWTON)
+    first, second = (asked.question([beta], computation="newton", split="train", sum=terms)[1] for _ in range(2))
+    for words in (b'"newton"', b'"train"', asked.digest.encode(), b'"h5"', beta[1]):
+        assert words in spoken(first)
+    review = Parcel(asked.reviews["h0"])
+    assert b'"persons_band":"' in spoken(review)
+    masked = [np.frombuffer(asked.carry("h0", one).blobs[0], dtype="<u8") for one in (first, second)]
+    assert len(masked[0]) == NEWTON
+    bits = np.unpackbits((masked[0] ^ masked[1]).view(np.uint8))
+    assert 0.35 < bits.mean() < 0.65, "the same addend twice looks like two unrelated draws"
+
+
+def test_the_size_of_a_masked_answer_says_nothing_of_the_persons_behind_it(
+    tmp_path: Path, conversation: Callable[[Town], Any]
+) -> None:
+    """Its shape is the computation's alone. How long a ward takes does depend on them, and is not hidden."""
+    for place, count in enumerate((60, 200, 900)):
+        write_hospital(tmp_path / "data" / SIX[place], count, [7, place], inverted=False, note="")
+    sources = {site: tmp_path / "data" / site for site in SIX[:3]}
+    founded(tmp_path, sites=SIX[:3], sources=sources)
+    met = opened_town(tmp_path, SIX[:3])
+    for hospital in met.hospitals.values():
+        hospital.say(met.proposal())
+        hospital.sign()
+    asked = conversation(met)
+    question = newton(asked, asked.sites)
+    answers = [asked.carry(site, question) for site in asked.sites]
+    assert {opened(asked, site, one).outcome for site, one in zip(asked.sites, answers, strict=True)} == {"released"}
+    assert len({len(b"".join(one.blobs)) for one in answers}) == 1
+
+
+def test_a_stolen_wire_holds_neither_a_patient_nor_a_key_that_signs(six: Town, asked: Any) -> None:
+    """Everything of a hospital but its ward's folder and its data, after a conversation."""
+    asked.carry("h0", newton(asked, SIX))
+    hospital = six.hospitals["h0"]
+    seed = bytes.fromhex(json.loads(hospital.premises.ward_key.read_bytes())["seed"])
+    salt = hospital.premises.salt.read_bytes()
+    rows = (hospital.data / "patients.csv").read_bytes().splitlines()[1:]
+    secrets = [row for row in rows if row] + [row.split(b",")[0] + b"," for row in rows]
+    secrets += [form for one in (seed, salt) for form in (one, one.hex().encode(), base64.b64encode(one).rstrip(b"="))]
+    files = [path for path in hospital.premises.root.rglob("*") if path.is_file()]
+    outside = [path for path in files if hospital.premises.ward not in path.parents]
+    assert len(outside) >= 4
+    for path in outside:
+        held = path.read_bytes()
+        assert not any(secret in held for secret in secrets), path.name
+    inside = b"".join(path.read_bytes() for path in files if path not in outside)
+    assert seed.hex().encode() in inside, "the search finds what is there"
+
+
+def test_a_stolen_wire_speaks_for_nobody(six: Town, asked: Any) -> None:
+    """It has the TLS key, so it reaches the hub; the hub files nothing that the ward did not sign."""
+    question = newton(asked, SIX)
+    honest = asked.carry("h0", question)
+    thief = Signer(b"\x01" * 32)
+    said = opened(asked, "h0", honest)
+    statement = Statement(predicate_type=ANSWER, predicate=said.plain(), subjects=())
+    count, words = filed(six, "h0", Parcel(seal(statement, thief), honest.blobs))
+    assert count == 0 and "not expected here" in words[0]
+    left = Decision(
+        proposal_sha256="ab" * 32,
+        study_sha256=asked.digest,
+        site="h0",
+        outcome="left",
+        reason="not ours",
+        number=9,
+        code="",
+        at=AT,
+    )
+    count, words = filed(six, "h0", Parcel(seal_mail(left, thief)))
+    assert count == 0 and "not expected here" in words[0]
