@@ -109,13 +109,13 @@ class World:
     plan: Callable[[int], int | None] = lambda _: None
     day: str = DAY
     note: str = ""
-    gone: frozenset[str] = frozenset()
     entropy: Any = field(default_factory=SystemEntropy)
     text: str = field(init=False)
     federation: Federation = field(init=False)
     wards: dict[str, Ward] = field(init=False, default_factory=dict)
     couriers: dict[str, Courier] = field(init=False, default_factory=dict)
     book: dict[str, bytes] = field(init=False, default_factory=dict)
+    key: bytes = field(init=False)
     signer: Signer = field(init=False)
     spool: FolderSpool = field(init=False)
     deaths: int = field(init=False, default=0)
@@ -127,7 +127,8 @@ class World:
         self.text = STUDY.replace("SITES", ", ".join(self.sites)) + self.more
         study = parse(self.text, name="study.yaml")
         hub = Signer(SystemEntropy().bytes(32))
-        self.signer = Signer(SystemEntropy().bytes(32))
+        self.key = SystemEntropy().bytes(32)
+        self.signer = Signer(self.key)
         (self.root / "spool").mkdir(parents=True)
         self.spool = FolderSpool(self.root / "spool")
         for name in ("home", "memory"):

@@ -17,11 +17,13 @@ from mortal import DAY, MORTAL, Fate, Killed, World
 from smallest import COLUMNS
 
 from wardgate.computations.newton import Newton
+from wardgate.federation.estimators import FederatedGradientBoostingClassifier
 from wardgate.hospital.ward.answering.kept import effects
 from wardgate.hospital.ward.answering.kept.folder import Folder
 from wardgate.hub.intake.audit import audit
 from wardgate.hub.pooling.ask import Ask, sum_ask
 from wardgate.hub.pooling.newton import newton
+from wardgate.measures.boosting import Growth
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken, CheckFailed, Invalid, StepFailed
 from wardgate.records.messages import open_question
@@ -30,6 +32,7 @@ from wardgate.records.parcel import Parcel, unpack_vector
 
 Make = Callable[..., World]
 DROP_OUT = "drop_out: 0.25\n"
+TREES = "analyses: [boosting_bins, boosting_histograms, boosting_leaves, boosting_loss]\n"
 
 
 @pytest.fixture
@@ -305,6 +308,43 @@ def test_a_full_disk_lets_nothing_out_and_the_question_is_answered_when_there_is
     assert lines(here, "home/state/ledger.jsonl") == lines(here, "memory/population.jsonl") == 1
 
 
+def test_a_refusal_by_people_is_kept_like_any_answer_and_touches_nobody(world: Make) -> None:
+    here = world()
+    here.federation.enrol()
+    _, parcel = here.federation.exchange.questions(a_sum(here))[MORTAL]
+    first = here.mortal.reply(parcel, refusal="the ethics board said no")
+    assert "ethics board" in here.opened(first).refusal
+    here.restart()
+    assert here.mortal.reply(parcel).to_bytes() == first.to_bytes()
+    assert here.mortal._bench.parts == {}
+    assert not (here.root / "home" / "state" / "ledger.jsonl").exists()
+
+
+def test_trees_grow_alike_when_the_ward_starts_anew_before_every_question(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a ward remembers between two questions to be quick is worked out again, bit by bit the same."""
+    found = []
+    for restarts in (False, True):
+        here = world(more=DROP_OUT + TREES)
+        here.federation.enrol()
+        if restarts:
+            monkeypatch.setattr(World, "bring", _after_a_restart(World.bring))
+        estimator = FederatedGradientBoostingClassifier(growth=Growth(trees=3, depth=2))
+        model = estimator.fit(here.federation, here.federation.study)
+        found.append(model.predict_proba(here.wards["h1"]._bench.part("train").table))
+    assert np.array_equal(*found)
+
+
+def _after_a_restart(bring: Callable[..., Parcel]) -> Callable[..., Parcel]:
+    def brought(here: World, site: str, parcel: Parcel) -> Parcel:
+        if site == MORTAL:
+            here.restart()
+        return bring(here, site, parcel)
+
+    return brought
+
+
 def test_two_wards_cannot_work_on_one_folder(world: Make) -> None:
     here = world()
     with pytest.raises(Invalid, match="another ward works in the study folder"):
@@ -378,6 +418,10 @@ def test_what_was_cut_off_or_altered_is_found(world: Make) -> None:
     (state / "journal.jsonl").write_bytes(journal)
     with pytest.raises(Broken, match="is not this ward's"):
         here.restart(study_sha256="0" * 64)
+    (state / "journal.jsonl").unlink()
+    with pytest.raises(Broken, match="has lost 'journal"):
+        here.restart()
+    (state / "journal.jsonl").write_bytes(journal)
     (state / "identity.json").unlink()
     with pytest.raises(Broken, match="has lost 'identity"):
         here.restart()

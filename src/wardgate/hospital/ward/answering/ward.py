@@ -208,7 +208,7 @@ class Ward:
                 enact(outcome.effect, bench=self._bench)
             pending |= outcome.effect.get("pending", {})
         if self._bench is not None:
-            take_seats(kept.seats(), pending, bench=self._bench, thing=kept.thing)
+            take_seats(kept.seats, pending, bench=self._bench, thing=kept.thing)
         self._awake = True
 
     def _bench_again(self, kept: Folder, joined: Effect) -> Bench:

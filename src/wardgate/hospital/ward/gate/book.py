@@ -31,8 +31,11 @@ class GrowingFile:
         """Return everything, nothing where there is no file yet."""
         return self.path.read_bytes() if self.path.exists() else b""
 
-    def append(self, line: bytes) -> None:
+    def append(self, line: bytes, *, wait: bool = True) -> None:
         """Append one line and force it to disk.
+
+        Args:
+            wait: Without it the line outlives this process, but perhaps not a loss of power.
 
         Raises:
             OSError: no room, or no right to write; the file is then what it was before.
@@ -42,7 +45,7 @@ class GrowingFile:
         try:
             before = os.fstat(handle).st_size
             try:
-                _write(handle, line + b"\n")
+                _write(handle, line + b"\n", wait=wait)
             except OSError:
                 os.ftruncate(handle, before)
                 raise
@@ -77,8 +80,11 @@ class GrowingFile:
         write_whole(self.path.with_name(name), data)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, settle: bool = True) -> None:
     """Write a file for its owner alone, whole or not at all, on disk when this returns.
+
+    Args:
+        settle: Wait until its name is on the disk as well; else the caller does so for the whole folder.
 
     Raises:
         OSError: no room, or no right to write; what was there before stays.
@@ -87,19 +93,21 @@ def write_whole(path: Path, data: bytes) -> None:
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        _write(handle, data)
+        _write(handle, data, wait=True)
     finally:
         os.close(handle)
     draft.replace(path)
-    sync(path.parent)
+    if settle:
+        sync(path.parent)
 
 
 def _appendable(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
-def _write(handle: int, data: bytes) -> None:
+def _write(handle: int, data: bytes, *, wait: bool) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(handle, left) :]
-    os.fsync(handle)
+    if wait:
+        os.fsync(handle)

@@ -25,6 +25,7 @@ from wardgate.hospital.ward.gate.book import GrowingFile, write_whole
 from wardgate.records.canonical import canonical, sha256
 from wardgate.records.errors import Broken, Invalid, StepFailed
 from wardgate.records.parcel import Parcel
+from wardgate.road.box import sync
 from wardgate.sums.keys import KEY_BYTES
 
 FORM = "wardgate/ward-state/1"
@@ -95,6 +96,7 @@ class Folder:
         self._journal = GrowingFile(path / "journal.jsonl")
         self.outcomes: dict[str, Outcome] = {}
         self._begun: dict[int, str] = {}
+        self._seats: dict[str, str] = {}
         try:
             self.identity = self._known(site, study_sha256, public_key, entropy)
         except BaseException:
@@ -111,13 +113,15 @@ class Folder:
         self._lock.close()
 
     def begin(self, number: int, question: str) -> None:
-        """Note on disk that a question is being worked on.
+        """Note that a question is being worked on.
+
+        Should the power fail and the note be lost, nothing of an answer had left.
 
         Raises:
             Broken: another question has the same number.
         """
         self.check(number, question)
-        self._journal.append(canonical({"begun": question, "number": number}))
+        self._journal.append(canonical({"begun": question, "number": number}), wait=False)
         self._begun[number] = question
 
     def check(self, number: int, question: str) -> None:
@@ -148,9 +152,8 @@ class Folder:
         Raises:
             OSError: no room; nothing counts then.
         """
-        for thing in things:
-            self._put("things", thing)
-        self._put("answers", answer)
+        self._put("things", things)
+        self._put("answers", [answer])
         self._journal.append(
             canonical(
                 {
@@ -161,10 +164,12 @@ class Folder:
                 }
             )
         )
-        replaced = self._replaced(outcome)
         self.outcomes[outcome.question] = outcome
-        for name in replaced:
-            (self._path / "things" / name).unlink(missing_ok=True)
+        for batch, name in outcome.effect.get("seats", {}).items():
+            old = self._seats.get(batch, name)
+            self._seats[batch] = name
+            if old != name:
+                (self._path / "things" / old).unlink(missing_ok=True)
 
     def thing(self, name: str) -> bytes:
         """Return what an effect names.
@@ -174,22 +179,20 @@ class Folder:
         """
         return self._get("things", name)
 
+    @property
     def seats(self) -> dict[str, str]:
-        """Return the thing that holds each seat as it is now, by the batch's question."""
-        found: dict[str, str] = {}
-        for outcome in self.outcomes.values():
-            found |= outcome.effect.get("seats", {})
-        return found
+        """The thing that holds each seat as it is now, by the batch's question."""
+        return dict(self._seats)
 
-    def _replaced(self, outcome: Outcome) -> set[str]:
-        """Seats that this outcome makes old: their secrets are gone for good."""
-        new, old = outcome.effect.get("seats", {}), self.seats()
-        return {old[batch] for batch in new if batch in old and old[batch] != new[batch]}
-
-    def _put(self, kind: str, data: bytes) -> None:
-        path = self._path / kind / sha256(data)
-        if not path.exists():
-            write_whole(path, data)
+    def _put(self, kind: str, parts: Iterable[bytes]) -> None:
+        folder, written = self._path / kind, False
+        for data in parts:
+            path = folder / sha256(data)
+            if not path.exists():
+                write_whole(path, data, settle=False)
+                written = True
+        if written:
+            sync(folder)
 
     def _get(self, kind: str, name: str) -> bytes:
         path = self._path / kind / name
@@ -226,7 +229,12 @@ class Folder:
         Raises:
             Broken: a line that was once whole cannot be read.
         """
+        if not self._journal.path.exists() and any((self._path / "answers").iterdir()):
+            raise Broken("the ward's memory of this study has lost 'journal.jsonl'; restore it")
         self.outcomes, self._begun = self._journalled()
+        self._seats = {}
+        for outcome in self.outcomes.values():
+            self._seats |= outcome.effect.get("seats", {})
         self._sweep()
 
     def _journalled(self) -> tuple[dict[str, Outcome], dict[int, str]]:
@@ -253,7 +261,7 @@ class Folder:
 
     def _sweep(self) -> None:
         """Remove what a killed ward had begun to write: nothing of it left."""
-        current = set(self.seats().values())
+        current = set(self._seats.values())
         for outcome in self.outcomes.values():
             current |= {name for part, name in _named(outcome.effect) if part != "seats"}
         answers = {outcome.answer for outcome in self.outcomes.values()}
