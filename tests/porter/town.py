@@ -1,5 +1,6 @@
 """Hospitals of three made-up villages with their porters, and a hub's key in the test's hands."""
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -120,7 +121,9 @@ class Town:
         **fields: Any,
     ) -> tuple[Proposal, Parcel]:
         """An honest proposal where nothing is changed."""
-        known = {site: self.keys[site].public_key for site in study.sites if site in self.keys} if keys is None else keys
+        known = (
+            {site: self.keys[site].public_key for site in study.sites if site in self.keys} if keys is None else keys
+        )
         plain = {
             "study_sha256": sha256(study.to_bytes()),
             "hub_key": (hub_key or self.hub.public_key).hex(),
@@ -164,7 +167,7 @@ class Town:
     def opened(self, site: str, parcel: Parcel) -> Answer | Mail:
         """Open a parcel of a hospital."""
         key = self.keys[site].public_key
-        said = json.loads(__import__("base64").b64decode(json.loads(parcel.envelope)["payload"]))
+        said = json.loads(base64.b64decode(json.loads(parcel.envelope)["payload"]))
         if said["predicateType"].endswith("answer/v1"):
             return open_answer(parcel.envelope, site_key=key)
         return open_mail(parcel.envelope, key=key)[0]

@@ -78,7 +78,7 @@ class Approvals:
         Raises:
             Broken: the file cannot be read.
         """
-        return tuple(Approval.from_plain(line) for line in self._lines.read())
+        return tuple(self._lines.records(Approval))
 
     def add(self, approval: Approval) -> None:
         """Write down what a person said."""

@@ -4,7 +4,6 @@ It is the hospital's own and stays inside, and all the same it quotes no patient
 answer only what the hub was told too.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -101,7 +100,7 @@ class VisitorsBook:
         Raises:
             Broken: the book cannot be read.
         """
-        found: Iterable[Entry] = (Entry.from_plain(line) for line in self._lines.read())
+        found = self._lines.records(Entry)
         return tuple(one for one in found if one.at >= since and study in ("", one.study))
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wardgate.hospital.ward.gate.book import GrowingFile
 from wardgate.records.canonical import canonical
-from wardgate.records.errors import Broken
+from wardgate.records.errors import Broken, Invalid
+from wardgate.records.record import Record
+
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,26 @@ class Lines:
             except (ValueError, RecursionError):
                 one = None
             if not isinstance(one, dict):
-                raise Broken(f"line {number} of {self.path.name} cannot be read; restore the file from its backup")
+                raise self._unreadable(number)
             found.append(one)
         return found
+
+    def records(self, kind: type[R]) -> list[R]:
+        """Return every whole line as a record.
+
+        Raises:
+            Broken: a line is no such record.
+        """
+        found = []
+        for number, line in enumerate(self.read(), start=1):
+            try:
+                found.append(kind.from_plain(line))
+            except Invalid as error:
+                raise self._unreadable(number) from error
+        return found
+
+    def _unreadable(self, number: int) -> Broken:
+        return Broken(f"line {number} of {self.path.name} cannot be read; restore the file from its backup")
 
     def append(self, plain: dict[str, Any]) -> None:
         """Add a line."""

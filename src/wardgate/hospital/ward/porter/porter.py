@@ -70,7 +70,7 @@ class Porter:
     _wards: Wards = field(init=False)
     _studies: dict[str, tuple[Files, Proposed]] = field(init=False, default_factory=dict)
     _held: set[str] = field(init=False, default_factory=set)
-    _stuck: dict[str, float] = field(init=False, default_factory=dict)
+    _stuck: dict[str, tuple[float, str]] = field(init=False, default_factory=dict)
     _people: object = field(init=False, default=None)
     _broken: int = field(init=False, default=0)
 
@@ -110,13 +110,13 @@ class Porter:
         """Take up the oldest parcel that can be dealt with; say whether there was one."""
         self._look_for_people()
         for name in self._box.names():
-            if name in self._held or self._stuck.get(name, 0.0) > self.ticks():
+            if name in self._held or self._stuck.get(name, (0.0, ""))[0] > self.ticks():
                 continue
             self._try(name)
             return True
         for path in strays(self.house.premises.spool / "questions"):
             self._put_aside(path.name, "a file in the spool is not named as parcels are")
-        self._beat("waiting")
+        self._beat(next((f"stuck: {words}" for _, words in self._stuck.values()), "waiting"))
         return False
 
     @property
@@ -158,8 +158,7 @@ class Porter:
         try:
             self._deal(name)
         except OSError as error:
-            self._stuck[name] = self.ticks() + AGAIN_SECONDS
-            self._beat(f"stuck: {error.strerror}")
+            self._stuck[name] = self.ticks() + AGAIN_SECONDS, str(error.strerror)
 
     def _deal(self, name: str) -> None:
         try:
@@ -168,29 +167,30 @@ class Porter:
             if self._box.holds(name):
                 self._put_aside(f"{name}.parcel", str(error))
             return
+        question: Question | None = None
         try:
-            kind = unseal(parcel.envelope, keys=(self.house.hub_key,)).predicate_type
-            if kind == QUESTION:
+            if unseal(parcel.envelope, keys=(self.house.hub_key,)).predicate_type == QUESTION:
                 question = open_question(parcel.envelope, hub_key=self.house.hub_key)
-                privately(
-                    question.computation,
-                    lambda: self._question(name, parcel, question),
-                    log=self.house.premises.ward / "private.log",
-                    entropy=self.entropy,
-                )
-                return
-            mail, _ = open_mail(parcel.envelope, key=self.house.hub_key)
-            if isinstance(mail, Proposal):
-                self._proposal(parcel, mail)
-            elif isinstance(mail, Notice):
-                self._notice(parcel, mail)
+                self._asked(name, parcel, question)
             else:
-                raise Broken("the hub sends questions, proposals and notices; this is a hospital's word")
-            self._box.remove(name)
+                self._mail(parcel)
+                self._box.remove(name)
         except Broken as error:
-            self._refute(name, parcel, str(error))
+            self._refute(name, parcel, str(error), question)
         except StepFailed as failure:
-            self._failed(name, parcel, failure)
+            if question is None:
+                raise RuntimeError("only questions have steps") from None
+            self._stand(question, sha256(parcel.envelope), "failed", failure.reference)
+            self._box.remove(name)
+
+    def _mail(self, parcel: Parcel) -> None:
+        mail, _ = open_mail(parcel.envelope, key=self.house.hub_key)
+        if isinstance(mail, Proposal):
+            self._proposal(parcel, mail)
+        elif isinstance(mail, Notice):
+            self._notice(parcel, mail)
+        else:
+            raise Broken("the hub sends questions, proposals and notices; this is a hospital's word")
 
     def _proposal(self, parcel: Parcel, proposal: Proposal) -> None:
         study, new = self._register.keep(parcel, proposal)
@@ -219,6 +219,11 @@ class Porter:
             self._register.decisions(notice.study_sha256).append({"notice": notice.plain()})
         if notice.event != "running":
             self._wards.close(notice.study_sha256)
+
+    def _asked(self, name: str, parcel: Parcel, question: Question) -> None:
+        log = self.house.premises.ward / "private.log"
+        what = question.computation
+        privately(what, lambda: self._question(name, parcel, question), log=log, entropy=self.entropy)
 
     def _question(self, name: str, parcel: Parcel, question: Question) -> None:
         study = self._study(question.study_sha256)
@@ -282,25 +287,22 @@ class Porter:
         self._stand(question, asked, why.state, why.words)
         self._held.add(name)
 
-    def _refute(self, name: str, parcel: Parcel, words: str) -> None:
-        """Say to the hub that a parcel does not hold, where it can be told to which study it belongs; put it aside."""
-        claimed = _claimed_study(parcel)
-        if claimed and self._study(claimed) is not None:
+    def _refute(self, name: str, parcel: Parcel, words: str, question: Question | None) -> None:
+        """Say to the hub that a parcel does not hold, and put it aside.
+
+        What is not signed by the hub only claims to belong to a study; it is answered for where that study is known.
+        """
+        study = _claimed_study(parcel) if question is None else question.study_sha256
+        if question is not None or (study and self._study(study) is not None):
             standing = Standing(
-                study_sha256=claimed,
+                study_sha256=study,
                 site=self.house.site,
                 state="broken",
                 question_sha256=sha256(parcel.envelope),
                 words=words,
             )
             self._spool.put("answers", Parcel(seal_mail(standing, self.house.signer)))
-        self._put_aside(f"{name}.parcel", words, study=claimed)
-
-    def _failed(self, name: str, parcel: Parcel, failure: StepFailed) -> None:
-        """Tell the hub the reference. Whoever finds and removes the cause asks the hub to ask again."""
-        question = open_question(parcel.envelope, hub_key=self.house.hub_key)
-        self._stand(question, sha256(parcel.envelope), "failed", failure.reference)
-        self._box.remove(name)
+        self._put_aside(f"{name}.parcel", words, study=study)
 
     def _stand(self, question: Question, asked: str, state: State, words: str) -> None:
         """Say to the hub once why a question has no answer, and write that into the book."""

@@ -12,6 +12,7 @@ from wardgate.records.enrolment_file import peek_key
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.mail import Decision, Notice, Proposal, open_mail
 from wardgate.records.parcel import Parcel
+from wardgate.records.record import Record
 from wardgate.records.study import Study
 
 Files = tuple[tuple[int, int], tuple[int, int]]
@@ -19,6 +20,14 @@ Files = tuple[tuple[int, int], tuple[int, int]]
 
 OPEN = ("signed", "resumed")
 """Decisions after which questions are answered."""
+
+
+class Kept(Record):
+    """One line of what is kept of a study: a decision, the number of one that is surely on its way, or a notice."""
+
+    decision: Decision | None = None
+    sent: int | None = None
+    notice: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,22 +137,17 @@ class Register:
         if not isinstance(proposal, Proposal):
             raise Broken(f"what is kept as the proposal of study {study_sha256[:16]} is none")
         found = read_proposal(parcel, proposal)
-        decisions, sent, notices = [], set(), []
-        for line in self.decisions(study_sha256).read():
-            if "decision" in line:
-                decisions.append(Decision.from_plain(line["decision"]))
-            elif "notice" in line:
-                notices.append(Notice.from_plain(line["notice"]))
-            else:
-                sent.add(line.get("sent"))
+        kept = self.decisions(study_sha256).records(Kept)
+        decisions = tuple(line.decision for line in kept if line.decision is not None)
+        sent = {line.sent for line in kept}
         return Proposed(
             sha256=found.sha256,
             proposal=proposal,
             study=found.study,
             text=found.text,
-            decisions=tuple(decisions),
+            decisions=decisions,
             unsent=tuple(one for one in decisions if one.number not in sent),
-            notices=tuple(notices),
+            notices=tuple(line.notice for line in kept if line.notice is not None),
         )
 
     def all(self) -> tuple[Proposed, ...]:
