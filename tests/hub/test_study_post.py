@@ -1,4 +1,4 @@
-"""The hub's post room: what holds is filed once, what does not is kept aside with the reason, however often it comes."""
+"""The hub's post room: what holds is filed once, what does not is kept aside with the reason; any number may sort."""
 
 import sys
 import tracemalloc

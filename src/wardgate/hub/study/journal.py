@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wardgate.hub.commons.durable import sync, write_whole
+from wardgate.hub.commons.durable import sync
 from wardgate.hub.study.folder import StudyFolder
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken, Invalid
@@ -134,8 +134,14 @@ class Journal:
         self._keep_head()
 
     def _keep_head(self) -> None:
+        """Say how long the journal is. After a loss of power this may be an older length, never a longer one."""
+        draft = self.folder.head.with_suffix(".draft")
         try:
-            write_whole(self.folder.head, json.dumps({"lines": self._lines, "sha256": self._last}).encode())
+            with draft.open("wb") as file:
+                file.write(json.dumps({"lines": self._lines, "sha256": self._last}).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.folder.head)
         except OSError as error:
             raise Invalid(f"{self.folder.head.name} cannot be written: {error.strerror or error}; make room") from error
 

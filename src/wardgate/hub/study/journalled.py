@@ -98,6 +98,7 @@ class Journalled:
             self.journal.ask(Asked(round=self._at, computation=computation, questions=asked, at=self.now()))
         found = self.road.gather(sent, computation=computation)
         names, absent = dict(found.names), dict(found.absent)
+        self.shelf.settle()
         self.journal.close(Closed(round=self._at, answers=names, absent=absent, gone=found.gone, at=self.now()))
         self.gone.update(found.gone)
         return {site: found.answers[site] for site in questions if site in found.answers}

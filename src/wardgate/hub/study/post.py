@@ -81,13 +81,13 @@ class Post:
             answer = open_answer(envelope, site_key=key)
             _check_site(answer.site, site)
             _file_first(path, filed(folder.answers(site), answer.question_sha256), "question answered")
-            return
+            return  # nobody waits for the disk here: a ward that is asked again gives the same bytes
         if said.predicate_type not in (DECISION, STANDING):
             raise Broken(f"a site sends answers, decisions and standings; found {said.predicate_type}")
         mail, _ = open_mail(envelope, key=key)
         if isinstance(mail, Decision):
             _check_decision(mail, site, proposed)
-            _file_first(path, filed(folder.decisions(site), f"{mail.number:06d}"), "decision made")
+            _file_first(path, filed(folder.decisions(site), f"{mail.number:06d}"), "decision made", durable=True)
         elif isinstance(mail, Standing):
             _check_site(mail.site, site)
             _file_last(path, filed(folder.standings(site), mail.question_sha256))
@@ -126,8 +126,11 @@ def _check_decision(decision: Decision, site: str, proposed: Proposed) -> None:
         raise Broken(f"'{site}' numbers a decision {decision.number}; expected 1, 2, 3 and so on")
 
 
-def _file_first(path: Path, target: Path, what: str) -> None:
+def _file_first(path: Path, target: Path, what: str, *, durable: bool = False) -> None:
     """File a parcel where none lies yet; the same again is dropped.
+
+    Args:
+        durable: Wait for the disk: it is not said twice.
 
     Raises:
         Broken: another one lies there. The first stands.
@@ -140,7 +143,8 @@ def _file_first(path: Path, target: Path, what: str) -> None:
             same = read_envelope(new) == read_envelope(old)
         if not same:
             raise Broken(f"a {what} twice, in different words; the first stands") from None
-    sync(target.parent)
+    if durable:
+        sync(target.parent)
     path.unlink(missing_ok=True)
 
 
@@ -148,4 +152,3 @@ def _file_last(path: Path, target: Path) -> None:
     """File a parcel in place of an earlier one."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.replace(target)
-    sync(target.parent)

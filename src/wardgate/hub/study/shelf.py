@@ -41,6 +41,8 @@ class Shelf:
     def link_in(self, path: Path) -> tuple[str, Parcel]:
         """Take in a parcel that was filed elsewhere on the same file system; return its name and what it holds.
 
+        `settle` waits until the disk has it under this name too.
+
         Raises:
             Broken: it is no parcel.
             Invalid: no room.
@@ -49,7 +51,6 @@ class Shelf:
         name = sha256(data)
         try:
             os.link(path, self._path(name))
-            sync(self.folder)
         except FileExistsError:
             pass
         except OSError as error:
@@ -57,15 +58,21 @@ class Shelf:
         return name, Parcel.from_bytes(data)
 
     def link_out(self, name: str, box: Path) -> None:
-        """Put a parcel of the shelf into a box as well, on the same file system."""
+        """Put a parcel of the shelf into a box as well, on the same file system.
+
+        Nobody waits for the disk: whoever goes on after a loss of power puts it out again.
+        """
         Box(box)
         try:
             os.link(self._path(name), box / f"{name}.parcel")
-            sync(box)
         except FileExistsError:
             pass
         except OSError as error:
             raise _no_room(error) from error
+
+    def settle(self) -> None:
+        """Wait until the names of all parcels are on the disk."""
+        sync(self.folder)
 
     def read(self, name: str) -> Parcel:
         """Return a parcel.
