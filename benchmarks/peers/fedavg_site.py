@@ -35,9 +35,13 @@ def trained(beta, x, y, *, steps, ridge, everybody):
     return beta
 
 
-def stamp(file, site, number):
-    """Note when a round reached a site, and all bytes on this network namespace's loopback so far."""
+def moved():
+    """Return all bytes on this network namespace's loopback so far."""
     with Path("/proc/self/net/dev").open() as counters:
-        moved = next(int(line.split()[1]) for line in counters if line.strip().startswith("lo:"))
+        return next(int(line.split()[1]) for line in counters if line.strip().startswith("lo:"))
+
+
+def stamp(file, site, number):
+    """Note when a round reached a site, and all bytes so far."""
     with Path(file).open("a") as out:
-        out.write(json.dumps({"site": site, "round": number, "at": time.monotonic(), "bytes": moved}) + "\n")
+        out.write(json.dumps({"site": site, "round": number, "at": time.monotonic(), "bytes": moved()}) + "\n")
