@@ -147,7 +147,7 @@ def _processes(root: Path) -> list[tuple[int, str]]:
             except OSError:
                 continue
             own = str(root).encode()
-            if any(word == own or word.startswith(own + b"/") for word in words) and b"pytest" not in b"".join(words):
+            if any(word == own or word.startswith(own + b"/") for word in words):
                 found.append((int(entry.name), b" ".join(words).decode(errors="replace")))
     return found
 

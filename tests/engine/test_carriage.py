@@ -3,26 +3,25 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from made_consortium import Founded, founded
 from made_mail import answer, decision, hub_signer, question, ward_signer
-from running import Running, free_port
+from running import Running
 
-from wardgate.entropy import UnsafeEntropy
-from wardgate.federation.consortium import hub_admit, hub_code, hub_revoke, site_code, site_enrol, site_init
+from wardgate.federation.consortium import hub_revoke
 from wardgate.hospital.premises import Premises
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.wire.known import read_known
+from wardgate.hub.app import serve
 from wardgate.hub.consortium.certificates import Authority, key_pem, make_root, pem_of
+from wardgate.hub.consortium.founding import read_authority
 from wardgate.hub.engine.lanes import LaneState, read_lanes
 from wardgate.records.enrolment_file import seal_response
-from wardgate.records.envelope import Signer
+from wardgate.records.errors import Invalid
 from wardgate.records.parcel import Parcel
 from wardgate.road.box import Box
 
@@ -115,9 +114,9 @@ def never_joins(run: Running, made: Founded, premises: Premises, site: str) -> s
     try:
         stranger.start_wire(site)
         log = premises.engine / "log.txt"
-        run.until(lambda: log.is_file() and "created secure channel" in log.read_text(), seconds=90, what="it knocks")
+        run.until(lambda: log.is_file() and "is starting" in log.read_text(), seconds=90, what="it knocks")
         with pytest.raises(AssertionError):
-            run.until(lambda: f"New client {site}@" in _since(made, before), seconds=6, what="it is let in")
+            run.until(lambda: f"New client {site}@" in _since(made, before), seconds=8, what="it is let in")
     finally:
         stranger.kill(site)
     return _since(made, before)
@@ -127,21 +126,33 @@ def _since(made: Founded, before: str) -> str:
     return (made.home.engine / "server" / "log.txt").read_text()[len(before) :]
 
 
+def copied(made: Founded, folder: Path, *, authority: Authority, key: RSAPrivateKey, now: datetime) -> Premises:
+    """The hospital `it` once more, with a certificate of its own from some authority, of some day."""
+    premises = Premises(folder / "it")
+    shutil.copytree(made.sites["it"].root, premises.root, ignore=shutil.ignore_patterns("engine", "tmp", "spool"))
+    premises.spool.mkdir()
+    certificate = pem_of(authority.for_site("it", key.public_key(), now=now)).decode()
+    response = read_known(premises).response.model_copy(update={"certificate": certificate})
+    premises.response.write_bytes(seal_response(response, hub_signer(made.home)))
+    premises.tls_key.write_bytes(key_pem(key))
+    return premises
+
+
 def test_a_certificate_of_another_authority_does_not_come_in(served: Served, tmp_path: Path) -> None:
     made, run = served
-    rogue, now = Premises(tmp_path / "it"), datetime.now(UTC)
-    shutil.copytree(made.sites["it"].root, rogue.root, ignore=shutil.ignore_patterns("engine", "tmp", "spool"))
-    rogue.spool.mkdir()
-    honest = read_known(rogue).response
-    authority_key = generate_private_key(public_exponent=65537, key_size=2048)
-    own_key = generate_private_key(public_exponent=65537, key_size=2048)
-    authority = Authority(make_root("testing", authority_key, now=now), authority_key)
-    certificate = authority.for_site("it", own_key.public_key(), now=now)
-    signer = Signer(bytes(32))
-    forged = honest.model_copy(update={"certificate": pem_of(certificate).decode(), "hub_key": signer.public_key.hex()})
-    rogue.response.write_bytes(seal_response(forged, signer))
-    rogue.tls_key.write_bytes(key_pem(own_key))
-    assert "SSL it" not in never_joins(run, made, rogue, "it")
+    now = datetime.now(UTC)
+    own, root = (generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    rogue = Authority(make_root("testing", root, now=now), root)
+    said = never_joins(run, made, copied(made, tmp_path, authority=rogue, key=own, now=now), "it")
+    assert "SSL it" not in said
+
+
+def test_an_expired_certificate_does_not_come_in(served: Served, tmp_path: Path) -> None:
+    made, run = served
+    own, long_ago = generate_private_key(public_exponent=65537, key_size=2048), datetime.now(UTC) - timedelta(days=800)
+    expired = copied(made, tmp_path, authority=read_authority(made.home), key=own, now=long_ago)
+    said = never_joins(run, made, expired, "it")
+    assert "SSL it" not in said
 
 
 def test_a_certificate_that_this_hub_did_not_issue_does_not_come_in_even_under_its_own_authority(
@@ -153,28 +164,17 @@ def test_a_certificate_that_this_hub_did_not_issue_does_not_come_in_even_under_i
     assert "was not issued to it by this hub" in never_joins(run, made, twin.sites["it"], "it")
 
 
-def test_an_expired_certificate_does_not_come_in(served: Served, tmp_path: Path) -> None:
-    made, run = served
-    premises, long_ago = Premises(tmp_path / "old"), datetime.now(UTC) - timedelta(days=800)
-    (tmp_path / "data").mkdir()
-    site_init(premises, site="old", source=tmp_path / "data", entropy=UnsafeEntropy("old"), tls_key=made.keys)
-    request = (premises.root / "site.request").read_bytes()
-    admitted = hub_admit(made.home, request, now=long_ago, site_code=site_code(premises))
-    site_enrol(premises, admitted.response, hub_code=hub_code(made.home), now=long_ago)
-    never_joins(run, made, premises, "old")
-
-
 def test_a_revoked_site_is_put_out_while_it_is_connected_and_does_not_come_back(served: Served) -> None:
     made, run = served
     run.until_connected("ch")
     hub_revoke(made.home, "ch", reason="left the consortium", now=datetime.now(UTC))
-    name = FolderSpool(made.sites["ch"].spool).put("answers", decision(ward_signer(made.sites["ch"]), "ch", number=2))
     run.until(
         lambda: (one := lane(made, "ch")) is not None and one.state == "refused", seconds=60, what="the lane refuses"
     )
     said = lane(made, "ch")
     assert said is not None
     assert "left the consortium" in said.words
+    name = FolderSpool(made.sites["ch"].spool).put("answers", decision(ward_signer(made.sites["ch"]), "ch", number=2))
     run.kill("ch")
     run.start_wire("ch")
     run.until(
@@ -211,15 +211,18 @@ def test_a_hub_that_is_killed_goes_on_with_its_mail_and_the_sites_find_it_again(
     assert len(run.engine_of("hub", job=False)) == 1
 
 
-def test_a_hub_whose_port_is_taken_says_so(served: Served) -> None:
+def test_a_second_process_for_the_same_hub_says_so_and_leaves_the_first_alone(served: Served) -> None:
     made, run = served
-    script = (
-        "import sys; from pathlib import Path; from wardgate.hub.app import serve; from wardgate.hub.home import Home\n"
-        "serve(Home(Path(sys.argv[1])), stop=lambda: True)"
-    )
-    second = subprocess.run(
-        [sys.executable, "-c", script, str(made.home.root)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "is taken by another process" in second.stderr
-    assert run.engine_of("hub", job=False)
-    assert free_port() > 0
+    with pytest.raises(Invalid, match="already served"):
+        serve(made.home, stop=lambda: True)
+    assert len(run.engine_of("hub", job=False)) == 1
+
+
+def test_an_engine_that_a_killed_hub_left_behind_is_ended_by_the_next(served: Served) -> None:
+    made, run = served
+    before = run.engine_of("hub", job=False)
+    run.processes.pop("hub").kill()
+    assert run.engine_of("hub", job=False) == before
+    run.start_hub()
+    run.until(lambda: run.engine_of("hub", job=False) not in ([], before), seconds=60, what="a new server")
+    there_and_back(made, run, "uk", 41)

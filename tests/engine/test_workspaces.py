@@ -1,6 +1,7 @@
 """The files that the engine reads: written by Wardgate alone, and strict on the hospital's side."""
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from made_consortium import Founded, founded
 
 from wardgate.hospital.wire.engine import workspace as at_hospital
 from wardgate.hospital.wire.engine.launch import check_apart, run
+from wardgate.hospital.wire.engine.left import alone
 from wardgate.hospital.wire.known import read_known
 from wardgate.hospital.wire.roads import check_job
+from wardgate.hub.app import check_port, serve
 from wardgate.hub.consortium.founding import read_hub
 from wardgate.hub.engine import job as at_hub
 from wardgate.hub.engine.job import write_job
@@ -178,3 +181,26 @@ def test_a_wire_without_a_response_or_with_another_hospitals_does_not_start(made
         run(premises, strict=False)
     premises.response.write_bytes(own)
     assert replace(read_known(premises)).site == "uk"
+
+
+def test_a_hub_whose_port_is_taken_says_so_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Invalid, match="is taken by another process"):
+            check_port(port)
+        other = founded(tmp_path, sites=(), port=port)
+        with pytest.raises(Invalid, match="is taken by another process"):
+            serve(other.home, stop=lambda: True)
+    check_port(port)
+
+
+def test_a_wire_that_runs_already_is_not_run_twice(made: Founded) -> None:
+    premises = made.sites["uk"]
+    with (
+        alone(premises.wire / "serving.lock", premises.engine),
+        pytest.raises(Invalid, match="already served"),
+        alone(premises.wire / "serving.lock", premises.engine),
+    ):
+        pass

@@ -16,6 +16,7 @@ from wardgate.hub.consortium.members import members
 from wardgate.hub.engine.conductor import Conductor
 from wardgate.hub.engine.job import write_job
 from wardgate.hub.engine.lanes import Lanes, read_lanes
+from wardgate.hub.engine.left import alone
 from wardgate.hub.engine.session import FlareSession, require_engine
 from wardgate.hub.engine.workspace import coordinator_workspace, server_workspace, write_workspaces
 from wardgate.hub.home import Home
@@ -39,13 +40,22 @@ def serve(home: Home, *, stop: Callable[[], bool], told: Told = lambda _: None) 
         told: Hears what happens, in words for people.
 
     Raises:
-        Invalid: no hub's folder, or its port is taken.
+        Invalid: no hub's folder, its port is taken, or another process serves it.
         Unsupported: the engine is not installed.
         StepFailed: the engine's server cannot stay up; its log is named.
     """
     hub = read_hub(home)
     require_engine()
-    check_port(hub.port)
+    home.engine.mkdir(mode=0o700, exist_ok=True)
+    with alone(home.engine / "serving.lock", server_workspace(home).resolve()) as left:
+        if left:
+            told("an engine that an earlier 'hub serve' left behind was ended")
+            _rest(STEP_SECONDS, stop)
+        check_port(hub.port)
+        _keep_serving(home, hub, stop=stop, told=told)
+
+
+def _keep_serving(home: Home, hub: HubFile, *, stop: Callable[[], bool], told: Told) -> None:
     pauses = _Pauses()
     while not stop():
         began = time.monotonic()

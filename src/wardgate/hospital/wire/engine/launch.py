@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from wardgate.hospital.premises import Premises
+from wardgate.hospital.wire.engine.left import alone
 from wardgate.hospital.wire.engine.workspace import write_workspace
 from wardgate.hospital.wire.known import Known, read_known
 from wardgate.records.errors import Invalid, Refused, Unsupported, WardgateError
@@ -21,6 +23,8 @@ FINAL = 78
 PAUSES = (1.0, 2.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 60.0
 HEART_BEAT_SECONDS = 4
+OWN_FOLDERS = ("startup", "local", "transfer")
+KEPT_JOBS = 5
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,7 +45,7 @@ def run(premises: Premises, *, strict: bool) -> int:
 
     Raises:
         Refused: `strict`, and the ward's folder can be read from here.
-        Invalid: the hospital is not enrolled.
+        Invalid: the hospital is not enrolled, or another process is its wire.
         Unsupported: the engine is not installed.
     """
     known = read_known(premises)
@@ -52,8 +56,17 @@ def run(premises: Premises, *, strict: bool) -> int:
         raise Unsupported("the engine is not installed: pip install 'wardgate[engine]'") from None
     if not os.access(premises.tls_key, os.R_OK):
         raise Invalid(f"{premises.tls_key.name} cannot be read by this user: the wire needs its TLS key")
-    write_workspace(premises, known.response)
-    return _Kept(premises, known).run()
+    with alone(premises.wire / "serving.lock", premises.engine.resolve()):
+        write_workspace(premises, known.response)
+        forget_jobs(premises)
+        return _Kept(premises, known).run()
+
+
+def forget_jobs(premises: Premises) -> None:
+    """Remove the folders of jobs that are over, but for the last few, whose logs may say why something was refused."""
+    jobs = [path for path in premises.engine.iterdir() if path.is_dir() and path.name not in OWN_FOLDERS]
+    for old in sorted(jobs, key=lambda path: path.stat().st_mtime_ns)[:-KEPT_JOBS]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def check_apart(premises: Premises, *, strict: bool) -> None:
