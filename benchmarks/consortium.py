@@ -388,7 +388,7 @@ def _update(premises: Premises, digest: str, size: int) -> Parcel:
 
 
 def _peaks(given: Consortium) -> dict[str, int]:
-    """The largest resident memory of the hub's processes so far, by what they run: a job begun anew is the same kind."""
+    """The most memory that the hub's processes held so far, by what they run: a job begun anew is the same kind."""
     found: dict[str, int] = {}
     for line, peak in given.hub.peak_bytes().items():
         words = line.split()
