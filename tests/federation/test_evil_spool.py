@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -14,6 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from made_town import SIX, Town, town
 
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.wire.courier import Border, Seen
@@ -430,3 +435,67 @@ def test_a_question_forged_in_the_spool_reaches_no_patient(shared: Any) -> None:
         name = shared.wards["h0"].spool.put("questions", forged)
         with pytest.raises(Broken, match="not expected here"):
             shared.wards["h0"].answer(name)
+
+
+# A porter at work beside all that.
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Town:
+    """Three hospitals of one consortium."""
+    return town(tmp_path_factory.mktemp("street"), SIX[:3], persons=60)
+
+
+def questions(met: Town, site: str) -> Path:
+    return met.hospitals[site].premises.spool / "questions"
+
+
+@pytest.mark.parametrize("name", ["ab" * 32, "not-a-digest"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "loop", "hole", "bytes", "cut"])
+def test_a_porter_deals_with_honest_mail_whatever_else_lies_in_its_box(street: Town, kind: str, name: str) -> None:
+    hospital = street.hospitals["h0"]
+    path = questions(street, "h0") / f"{name}.parcel"
+    patients = hospital.data / "patients.csv"
+    before = patients.read_bytes()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+        (path / "x").write_bytes(b"x")
+    elif kind == "link":
+        path.symlink_to(patients)
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif kind == "hole":
+        path.touch()
+        os.truncate(path, 8 * 2**30)
+    else:
+        path.write_bytes(b"nothing" if kind == "bytes" else street.proposal().to_bytes()[:-7])
+    try:
+        found: list[list[Parcel]] = []
+        in_time(lambda: found.append(hospital.say(street.proposal())))
+        assert found == [[]]
+        assert hospital.proposed.study.id == "attacked"
+        assert patients.read_bytes() == before
+        aside = hospital.premises.ward / "refused"
+        kept = [one.read_bytes() for one in aside.glob("*")] if aside.is_dir() else []
+        assert not any(before[:40] in one for one in kept), "a link was followed"
+        assert sum(map(len, kept)) < 64 * 2**20
+    finally:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def test_sixty_pieces_of_rubbish_are_worked_off_and_honest_mail_comes_through(street: Town) -> None:
+    hospital = street.hospitals["h1"]
+    for number in range(60):
+        data = f"rubbish {number}".encode()
+        (questions(street, "h1") / f"{sha256(data)}.parcel").write_bytes(data)
+    found: list[list[Parcel]] = []
+    in_time(lambda: found.append(hospital.say(street.proposal())))
+    assert found == [[]]
+    assert hospital.proposed.study.id == "attacked"
+    assert list(questions(street, "h1").iterdir()) == []
+    assert len(list((hospital.premises.ward / "refused").iterdir())) <= 50

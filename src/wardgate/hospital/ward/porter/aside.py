@@ -35,5 +35,6 @@ def set_aside(path: Path, folder: Path, *, name: str) -> None:
 
 
 def strays(folder: Path) -> tuple[Path, ...]:
-    """Return files of a box that call themselves parcels and are not named as parcels are."""
-    return tuple(path for path in sorted(folder.glob("*.parcel")) if not _NAME.fullmatch(path.name))
+    """Return files and links of a box that call themselves parcels and are not named as parcels are."""
+    found = (path for path in sorted(folder.glob("*.parcel")) if path.is_symlink() or path.is_file())
+    return tuple(path for path in found if not _NAME.fullmatch(path.name))
