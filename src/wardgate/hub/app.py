@@ -148,7 +148,7 @@ def _conduct(
                     session = FlareSession(
                         coordinator_workspace(home).resolve(), hub.coordinator, timeout_seconds=SESSION_SECONDS
                     )
-                    conductor = Conductor(
+                    conductor = conductor or Conductor(
                         session=session,
                         job_folder=job.resolve(),
                         lanes=lambda: _lanes(home),
@@ -156,13 +156,14 @@ def _conduct(
                         wall=time.time,  # noqa: TID251 - where the clock comes from
                         told=told,
                     )
+                    conductor.session = session
                 if conductor is not None:
                     conductor.step()
             except Absent as error:
                 if session is not None:
                     told(str(error))
                     session.close()
-                session = conductor = None
+                session = None
             _rest(STEP_SECONDS, stop)
     finally:
         if session is not None:
