@@ -121,14 +121,14 @@ def check_killed(world: Make, tmp_path: Path, more: str, every: int) -> World:
 
 @pytest.mark.parametrize("more", ["", DROP_OUT])
 def test_a_ward_that_is_killed_again_and_again_ends_with_the_same_study(world: Make, tmp_path: Path, more: str) -> None:
-    assert check_killed(world, tmp_path, more, every=9).deaths > 20
+    assert check_killed(world, tmp_path, more, every=11).deaths > 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", ["", DROP_OUT])
 def test_a_ward_that_is_killed_at_every_step_ends_with_the_same_study(world: Make, tmp_path: Path, more: str) -> None:
     killed = check_killed(world, tmp_path, more, every=1)
-    assert killed.deaths >= len(killed.asked) * 15
+    assert killed.deaths >= len(killed.asked) * 10
 
 
 def test_a_question_that_comes_twice_gets_the_same_bytes_without_patients_ledger_or_log(world: Make) -> None:
@@ -291,7 +291,7 @@ def test_a_full_disk_lets_nothing_out_and_the_question_is_answered_when_there_is
         nonlocal failures
         if self is not ward:
             return real.__func__(self, name)
-        for at in range(1, 200, 3):
+        for at in range(1, 200, 4):
             with Fate(at=at, fails=True).upon(here.patch):
                 try:
                     return real.__func__(self, name)
@@ -304,7 +304,7 @@ def test_a_full_disk_lets_nothing_out_and_the_question_is_answered_when_there_is
 
     here.patch.setattr(type(ward), "answer", answer)
     assert here.federation.ask(ask).sites == here.federation.sites
-    assert failures > 12
+    assert failures > 8
     assert lines(here, "home/state/ledger.jsonl") == lines(here, "memory/population.jsonl") == 1
 
 
@@ -320,6 +320,7 @@ def test_a_refusal_by_people_is_kept_like_any_answer_and_touches_nobody(world: M
     assert not (here.root / "home" / "state" / "ledger.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_trees_grow_alike_when_the_ward_starts_anew_before_every_question(
     world: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def spent(here: World) -> tuple[float, int]:
     return here.mortal._door.ledger.epsilon("train"), ledger.count(b"\n")
 
 
+@pytest.mark.slow
 def test_a_second_corpus_after_a_restart_is_drawn_from_the_fit_that_was_paid_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
