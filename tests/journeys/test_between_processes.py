@@ -20,7 +20,9 @@ from smallest import STUDY, write_hospital
 from wardgate.federation import site as hospital
 from wardgate.federation import studies
 from wardgate.federation.local import Settings, find_hospitals, run_study
+from wardgate.hospital.premises import Premises
 from wardgate.hub.intake.audit import audit
+from wardgate.records.errors import Invalid
 from wardgate.records.study_file import parse
 
 SITES = ("h0", "h1", "h2", "h3")
@@ -135,6 +137,13 @@ def coefficients(out: Path) -> list[float]:
     return [one["coefficient"] for one in json.loads((out / "results.json").read_text())["model"]]
 
 
+def has_result(premises: Premises, report: bytes) -> bool:
+    try:
+        return hospital.result(premises, "calm")["report.html"] == report
+    except Invalid:
+        return False
+
+
 def wait_for_round(town: Town, study: str, number: int) -> None:
     town.run.until(lambda: town.round_of(study) >= number, seconds=240, what=f"round {number} of {study}")
 
@@ -151,6 +160,9 @@ def test_a_study_between_processes_gives_the_bits_of_one_process(town: Town, tmp
         asked = hospital.questions(premises, study="calm")
         assert len(asked) > 10
         assert all(one.outcomes for one in asked)
+    report = (out / "report.html").read_bytes()
+    for premises in town.made.sites.values():
+        town.run.until(lambda p=premises: has_result(p, report), seconds=60, what="the report at every hospital")  # type: ignore[misc]
     status = studies.status(hub=town.made.home.root, study="calm")
     assert status.state == "finished"
     assert all(site.bytes_in > 0 and site.missed == 0 for site in status.sites)

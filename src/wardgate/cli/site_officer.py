@@ -1,10 +1,12 @@
 """`wardgate site`, the people's side: what was asked, what waits, what is known; approve, pause, leave."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from wardgate.cli.files import write_out
 from wardgate.cli.options import AsJson
 from wardgate.cli.running import utc_now
 from wardgate.cli.site import SiteFolder
@@ -133,6 +135,21 @@ def leave(
         typer.echo("Nothing of it had left the hospital.")
 
 
+def result(
+    folder: SiteFolder,
+    study: Study,
+    out: Annotated[Path, typer.Option(help="New folder for the files.", show_default=False)],
+) -> None:
+    """Write the report and the results of a finished study, as the hub sent them."""
+    if out.exists():
+        raise Invalid(f"{out} exists; choose a new folder")
+    files = site.result(Premises(folder), study)
+    out.mkdir(parents=True)
+    for name, data in files.items():
+        write_out(out / name, data)
+    typer.echo(f"{', '.join(files)} in {out}")
+
+
 def members(folder: SiteFolder, json_output: AsJson = False) -> None:
     """Show the keys that are known under a name: the hub's, and those of hospitals in signed studies."""
     known = site.members(Premises(folder))
@@ -161,4 +178,4 @@ def _when(entry: Entry) -> str:
     return entry.at[:19].replace("T", " ")
 
 
-COMMANDS = (questions, book, approvals, approve, pause, resume, leave, members, forget)
+COMMANDS = (questions, book, approvals, approve, pause, resume, leave, result, members, forget)

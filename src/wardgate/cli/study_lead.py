@@ -95,6 +95,8 @@ def run(
             replace=replace,
             issued_on=finished.issued_on,
         )
+        files = {name: (out / name).read_bytes() for name in ("report.html", "results.json")}
+        studies.deliver(hub=hub, study=study, files=files, now=utc_now)
     if json_output:
         typer.echo((out / "results.json").read_text(encoding="utf-8"))
         return

@@ -16,6 +16,7 @@ from wardgate.hospital.ward.porter.decide import Given
 from wardgate.hospital.ward.porter.house import open_house
 from wardgate.hospital.ward.porter.known import HUB, KnownKeys, Pin
 from wardgate.hospital.ward.porter.register import Proposed, Register
+from wardgate.hospital.ward.porter.result import result_of
 from wardgate.hospital.ward.porter.review import Review
 from wardgate.hospital.ward.porter.review import review as review_of
 from wardgate.records.mail import Decision, Notice
@@ -42,6 +43,7 @@ __all__ = [
     "pause",
     "questions",
     "refuse",
+    "result",
     "resume",
     "review",
     "sign",
@@ -233,6 +235,16 @@ def forget(premises: Premises, name: str, *, now: str) -> Pin:
     words = f"A person of this hospital: the key of '{name}' ({pin.code}) is forgotten"
     VisitorsBook(premises.ward).note(Entry(at=now, event="keys", words=words))
     return pin
+
+
+def result(premises: Premises, study: str) -> dict[str, bytes]:
+    """Return the files that the hub sent when the study was finished, by name.
+
+    Raises:
+        Invalid: no such study, or nothing came yet.
+    """
+    register = Register(premises)
+    return result_of(register.folder(register.named(study).proposal.study_sha256))
 
 
 def _decide(premises: Premises, study: str, outcome: decide.Outcome, *, reason: str, now: str) -> Decision:

@@ -1,5 +1,6 @@
 """What a study lead does at the hub beside running a study: propose it, look at it, stop it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from wardgate.federation.connect import Clock, stamp
@@ -10,7 +11,7 @@ from wardgate.hub.study.proposal import Proposed
 from wardgate.hub.study.status import StudyStatus, status_of
 from wardgate.records.study_file import parse
 
-__all__ = ["Proposed", "StudyStatus", "abort", "all_studies", "propose", "status", "text_of"]
+__all__ = ["Proposed", "StudyStatus", "abort", "all_studies", "deliver", "propose", "status", "text_of"]
 
 
 def propose(*, hub: Path, text: str, name: str, seed: int) -> Proposed:
@@ -72,3 +73,18 @@ def text_of(*, hub: Path, study: str) -> str:
     """
     home = Home(hub)
     return StudyFolder(home.study(proposal.find_study(home, study))).text.read_text(encoding="utf-8")
+
+
+def deliver(*, hub: Path, study: str, files: Mapping[str, bytes], now: Clock) -> None:
+    """Send every hospital of a finished study what came of it.
+
+    Args:
+        files: By name, e.g. `report.html`; small letters, and `.html` or `.json`.
+        now: Gives the time.
+
+    Raises:
+        Invalid: no such study.
+    """
+    home = Home(hub)
+    proposed = proposal.read_proposal(home, proposal.find_study(home, study))
+    state.notify(home, proposed, "finished", reason=f"the results of {stamp(now)}", files=files)

@@ -95,7 +95,7 @@ class Standing(Record):
 
 
 class Notice(Record):
-    """The hub tells its sites what became of a study."""
+    """The hub tells its sites what became of a study. Beside `finished` may travel what came of it, as named blobs."""
 
     study_sha256: Digest
     event: Literal["running", "finished", "aborted"]

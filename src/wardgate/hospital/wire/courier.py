@@ -116,7 +116,7 @@ class Border:
         mail, subjects = open_mail(parcel.envelope, key=self.hub_key)
         if not isinstance(mail, Proposal | Notice):
             raise Broken("the hub sends questions, proposals and notices; found a hospital's word")
-        _check_subjects(subjects if isinstance(mail, Proposal) else (), parcel)
+        _check_subjects(subjects if isinstance(mail, Proposal) or parcel.blobs else (), parcel)
         return PROPOSAL if isinstance(mail, Proposal) else NOTICE
 
     def outwards(self, parcel: Parcel) -> str:

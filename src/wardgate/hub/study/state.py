@@ -4,14 +4,16 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Literal
 
 from wardgate.hub.commons.durable import write_whole
 from wardgate.hub.home import Home
 from wardgate.hub.study.folder import StudyFolder
 from wardgate.hub.study.proposal import Proposed, hub_signer, outbox
+from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.mail import Notice, seal_mail
 from wardgate.records.parcel import Parcel
@@ -22,13 +24,14 @@ class Doing(Record):
     """What a driver did last, for people.
 
     Attributes:
-        state: `waiting` for signatures, `running`, `finished`, or `failed` with the reason in `words`.
+        state: `waiting` for signatures, `running`, `stopped` where a person closed it, `finished`, or `failed` with the
+            reason in `words`.
         round: The last round that opened; 0 before the first.
         words: What is asked, or what went wrong.
         at: When this was written, UTC.
     """
 
-    state: Literal["waiting", "running", "finished", "failed"]
+    state: Literal["waiting", "running", "stopped", "finished", "failed"]
     round: int = 0
     words: str = ""
     at: str
@@ -142,13 +145,22 @@ def aborted(folder: StudyFolder) -> str | None:
         return None
 
 
-def notify(home: Home, proposed: Proposed, event: Literal["running", "finished", "aborted"], *, reason: str) -> None:
+def notify(
+    home: Home,
+    proposed: Proposed,
+    event: Literal["running", "finished", "aborted"],
+    *,
+    reason: str,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
     """Tell every site of a study what became of it.
 
     Args:
         reason: Holds the time, so that a study that is stopped and goes on twice tells it twice.
+        files: What came of it, by name; only beside `finished`.
     """
     notice = Notice(study_sha256=proposed.study_sha256, event=event, reason=reason)
-    parcel = Parcel(seal_mail(notice, hub_signer(home)))
+    subjects = tuple((name, sha256(data)) for name, data in files.items())
+    parcel = Parcel(seal_mail(notice, hub_signer(home), subjects=subjects), tuple(files.values()))
     for site in proposed.study.sites:
         outbox(home, site).put(parcel)

@@ -1,6 +1,7 @@
 """A sign of life in the spool, for whoever serves or inspects this hospital from outside the ward."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,10 +47,17 @@ class Heartbeat:
             "held": held,
             "at": clock(),
         }
-        draft = self.path.with_name(f".{self.path.name}.draft")
         try:
-            draft.write_text(json.dumps(said) + "\n", encoding="utf-8")
-            draft.chmod(0o640)
-            draft.replace(self.path)
+            self._write(json.dumps(said) + "\n")
         except OSError:
             self._state = ""
+
+    def _write(self, text: str) -> None:
+        """Replace the file. Others may lay things into the spool, so no link there is followed."""
+        draft = self.path.with_name(f".{self.path.name}.draft")
+        draft.unlink(missing_ok=True)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(handle, 0o640)
+            file.write(text)
+        draft.replace(self.path)

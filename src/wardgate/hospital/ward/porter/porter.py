@@ -7,7 +7,7 @@ One thing at a time, and nothing lost: a parcel leaves `spool/questions` only af
 import fcntl
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from wardgate.hospital.ward.porter.hindrance import Hindrance, hindrance
 from wardgate.hospital.ward.porter.house import House
 from wardgate.hospital.ward.porter.private import privately
 from wardgate.hospital.ward.porter.register import Files, Proposed, Register
+from wardgate.hospital.ward.porter.result import keep_result
 from wardgate.hospital.ward.porter.wards import Wards
 from wardgate.hospital.ward.porter.words import answer_words, left_of, words_of
 from wardgate.records.canonical import sha256
@@ -115,7 +116,8 @@ class Porter:
             self._try(name)
             return True
         for path in strays(self.house.premises.spool / "questions"):
-            self._put_aside(path.name, "a file in the spool is not named as parcels are")
+            with suppress(OSError):
+                self._put_aside(path.name, "a file in the spool is not named as parcels are")
         self._beat(next((f"stuck: {words}" for _, words in self._stuck.values()), "waiting"))
         return False
 
@@ -144,13 +146,11 @@ class Porter:
         if found == self._people:
             return
         self._held.clear()
-        for study in self._register.all():
-            if study.unsent:
-                try:
-                    send(self.house, study.proposal.study_sha256)
-                except OSError:
-                    return
-        self._people = self._register.state, self._approvals.state
+        unsent = [study for study in self._register.all() if study.unsent]
+        for study in unsent:
+            with suppress(OSError):
+                send(self.house, study.proposal.study_sha256)
+        self._people = None if unsent else found
 
     def _try(self, name: str) -> None:
         """Deal with one parcel; whatever happens, the next one gets its turn."""
@@ -184,11 +184,11 @@ class Porter:
             self._box.remove(name)
 
     def _mail(self, parcel: Parcel) -> None:
-        mail, _ = open_mail(parcel.envelope, key=self.house.hub_key)
+        mail, subjects = open_mail(parcel.envelope, key=self.house.hub_key)
         if isinstance(mail, Proposal):
             self._proposal(parcel, mail)
         elif isinstance(mail, Notice):
-            self._notice(parcel, mail)
+            self._notice(parcel, mail, subjects)
         else:
             raise Broken("the hub sends questions, proposals and notices; this is a hospital's word")
 
@@ -205,7 +205,7 @@ class Porter:
         elif study.decisions:
             resend(self.house, study.decisions[-1])
 
-    def _notice(self, parcel: Parcel, notice: Notice) -> None:
+    def _notice(self, parcel: Parcel, notice: Notice, subjects: tuple[tuple[str, str], ...]) -> None:
         study = self._study(notice.study_sha256)
         if study is None:
             raise Broken("a notice of a study that was never proposed to this hospital")
@@ -217,6 +217,8 @@ class Porter:
             subject=sha256(parcel.envelope),
         ):
             self._register.decisions(notice.study_sha256).append({"notice": notice.plain()})
+        if parcel.blobs:
+            keep_result(self._register.folder(notice.study_sha256), parcel, notice, subjects)
         if notice.event != "running":
             self._wards.close(notice.study_sha256)
 
