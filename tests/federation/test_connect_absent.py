@@ -10,6 +10,7 @@ from test_connect_killed import drive, told
 
 from wardgate.federation.connect import connect
 from wardgate.federation.studies import status
+from wardgate.hub.engine.lanes import Lanes, LaneState, write_lanes
 from wardgate.hub.pooling.newton import Fit, newton
 from wardgate.hub.study.folder import StudyFolder
 from wardgate.hub.study.journal import read_journal
@@ -93,6 +94,20 @@ def test_a_question_that_was_not_fetched_is_taken_back_when_its_round_closes(tmp
     assert not [parcel for parcel in left if b"question" in parcel.envelope]
     names = {one.asked.questions["h2"] for one in read_journal(_folder(road)).rounds if "h2" in one.asked.questions}
     assert names.isdisjoint(Box(road.home.out("h2")).names())
+
+
+def test_a_site_whose_road_is_down_is_waited_for_once(tmp_path: Path) -> None:
+    road = make_road(tmp_path)
+    road.sign_all()
+    with connect(hub=road.home.root, study="attacked", now=now, wait=road.wait(patience=50.0)) as federation:
+        write_lanes(road.home, Lanes(at=0, lanes=(LaneState(site="h2", state="away"),)))
+        road.links.pop("h2")
+        begun = road.seconds
+        with pytest.raises(Vanished):
+            federation.drive(newton(sites=federation.sites, start=np.zeros(COLUMNS), ridge=1.0))
+        assert 50.0 <= road.seconds - begun < 60.0, "asked three times, waited for once"
+    found = status(hub=road.home.root, study="attacked")
+    assert (found.state, found.sites[2].lane, found.sites[2].missed) == ("stopped", "away", 3)
 
 
 def _folder(road: MadeRoad) -> StudyFolder:

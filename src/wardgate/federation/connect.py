@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from wardgate import __version__
 from wardgate.federation.road_carrier import PATIENCE_SECONDS, POLL_SECONDS, RoadCarrier
@@ -72,7 +73,7 @@ def connect(
         Aborted: somebody stopped the study.
         Broken: the journal or a filed record was altered, or something else is asked than was.
     """
-    with _opened(Home(hub), study, now=now, wait=wait, on_event=on_event) as (federation, _, _):
+    with _opened(Home(hub), study, now=now, wait=wait, on_event=on_event, last="stopped") as (federation, _, _):
         federation.enrol()
         yield federation
 
@@ -101,7 +102,11 @@ def run_connected(
         Broken: evidence does not hold, the journal was altered, or something else would be asked than was.
         StepFailed: a step broke beside patients; the hospital finds the cause under the reference.
     """
-    with _opened(Home(hub), study, now=now, wait=wait, on_event=on_event) as (federation, proposed, begun):
+    with _opened(Home(hub), study, now=now, wait=wait, on_event=on_event, last="finished") as (
+        federation,
+        proposed,
+        begun,
+    ):
         finished = whole_chain(federation, seed=proposed.proposal.seed, issued_on=begun.issued_on, course=course)
         notify(Home(hub), proposed, "finished", reason=stamp(now))
     return finished
@@ -109,7 +114,7 @@ def run_connected(
 
 @contextmanager
 def _opened(
-    home: Home, study: str, *, now: Clock, wait: Wait, on_event: OnEvent
+    home: Home, study: str, *, now: Clock, wait: Wait, on_event: OnEvent, last: Literal["finished", "stopped"]
 ) -> Iterator[tuple[Federation, Proposed, Begun]]:
     proposed = read_proposal(home, find_study(home, study))
     signer = hub_signer(home)
@@ -158,7 +163,7 @@ def _opened(
             if not isinstance(error, Aborted):
                 say("failed", str(error))
             raise
-        say("finished", f"{round_number} rounds")
+        say(last, f"{round_number} rounds")
 
 
 def _begun(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from wardgate.hub.engine.lanes import read_lanes
 from wardgate.hub.home import Home
 from wardgate.hub.study.decisions import last_word, standing_of
 from wardgate.hub.study.folder import StudyFolder, filed
@@ -45,6 +46,7 @@ class RoadCarrier:
     clock: Callable[[], float] = time.monotonic
     _post: Post = field(init=False)
     _folder: StudyFolder = field(init=False)
+    _away: dict[str, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._post = Post(self.home)
@@ -54,7 +56,8 @@ class RoadCarrier:
         """Bring each site its question, and wait for the answers.
 
         A site is absent that did not sign or left, that a person there told never to answer this, or that says nothing
-        until patience is over. Its question is then taken back, unless the site has it already.
+        until patience is over. Its question is then taken back, unless the site has it already. A site whose road has
+        been down for as long as that, over any number of rounds, is not waited for again until the road is back.
 
         Raises:
             Broken: a site says that a question was forged, replayed or of another study.
@@ -70,6 +73,8 @@ class RoadCarrier:
         try:
             while waiting:
                 late = self.clock() >= ends
+                if looks % _LOOKS == 0:
+                    self._watch_roads()
                 for site, one in list(waiting.items()):
                     news = self._post.collect(site) > 0 or looks % _LOOKS == 0
                     path = filed(self._folder.answers(site), one.question)
@@ -78,6 +83,7 @@ class RoadCarrier:
                         del waiting[site]
                         continue
                     reason = self._missing(site) or self._stuck(site, one, computation) if news or late else None
+                    reason = reason or self._down(site)
                     if reason is None and late:
                         reason = f"did not answer within {self.patience_seconds:g} seconds"
                     if reason is not None:
@@ -105,6 +111,23 @@ class RoadCarrier:
             if not filed(self._folder.answers(site), one.question).is_file() and self._missing(site) is None:
                 outbox(self.home, site)
                 self.shelf.link_out(one.parcel, self.home.out(site))
+
+    def _watch_roads(self) -> None:
+        """Note since when each road is down, as the engine tells it; where no engine runs, nobody knows."""
+        try:
+            found = read_lanes(self.home)
+        except Broken:
+            return
+        for lane in () if found is None else found.lanes:
+            if lane.state == "away":
+                self._away.setdefault(lane.site, self.clock())
+            else:
+                self._away.pop(lane.site, None)
+
+    def _down(self, site: str) -> str | None:
+        """Return that a site's road has been down for too long."""
+        away = self.clock() - self._away.get(site, self.clock())
+        return f"its road has been down for {away:.0f} seconds" if away >= self.patience_seconds else None
 
     def _check_wanted(self) -> None:
         reason = aborted(self._folder)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from wardgate import __version__
 from wardgate.hub import layout
@@ -30,6 +31,7 @@ class Proposed:
     Attributes:
         sha256: Digest of the proposal's envelope, which every decision names.
         text: The study's YAML.
+        keys: Long-term public keys of all sites, as proposed.
     """
 
     proposal: Proposal
@@ -37,6 +39,7 @@ class Proposed:
     study: Study
     text: str
     parcel: Parcel
+    keys: Mapping[str, bytes] = field(init=False, repr=False, compare=False)
 
     @property
     def study_sha256(self) -> str:
@@ -48,10 +51,9 @@ class Proposed:
         """What hospitals read out to each other."""
         return self.proposal.code
 
-    @property
-    def keys(self) -> dict[str, bytes]:
-        """Long-term public keys of all sites, as proposed."""
-        return {member.site: bytes.fromhex(member.public_key) for member in self.proposal.members}
+    def __post_init__(self) -> None:
+        keys = {member.site: bytes.fromhex(member.public_key) for member in self.proposal.members}
+        object.__setattr__(self, "keys", keys)
 
 
 def hub_signer(home: Home) -> Signer:

@@ -67,8 +67,8 @@ class StudyStatus(Record):
 
     Attributes:
         code: Of the proposal; hospitals read it out to each other.
-        state: `proposed` (not run yet), `waiting` for signatures, `running`, `stopped` (its driver was killed, or ended
-            for another reason than its end; run it again and it goes on), `failed`, `aborted` or `finished`.
+        state: `proposed` (not run yet), `waiting` for signatures, `running`, `stopped` (its driver was killed or
+            closed; run it again and it goes on), `failed`, `aborted` or `finished`.
         words: What is asked, or why it does not go on.
         round: The last round that opened.
         at: When the driver said so, UTC; empty before the first run.
