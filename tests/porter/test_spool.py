@@ -101,6 +101,22 @@ def test_a_link_in_the_spool_is_not_followed(town: Town) -> None:
     assert not refused.exists() or all(b"seed" not in one.read_bytes() for one in refused.iterdir())
 
 
+def test_no_link_in_the_spool_lets_the_wire_write_into_the_wards_folder(town: Town) -> None:
+    """The attack: a wire in evil hands lays links where the ward writes, so that it overwrites files of its own."""
+    study = town.agreed()
+    book = town.premises["north"].ward / "book.jsonl"
+    before, spool = book.read_bytes(), town.premises["north"].spool
+    (spool / "ward.alive").unlink(missing_ok=True)
+    for name in (".ward.alive.draft", "ward.alive"):
+        (spool / name).symlink_to(book)
+    (spool / "questions" / "folder.parcel").mkdir()
+    town.clock.ticks += 10
+    town.work("north")
+    assert book.read_bytes() == before
+    assert not (spool / "ward.alive").is_symlink() and "waiting" in (spool / "ward.alive").read_text()
+    assert town.say("north", town.notice(study, "running")) == []
+
+
 def test_half_written_files_of_the_wire_are_left_alone(town: Town) -> None:
     town.agreed()
     partial = town.premises["north"].spool / "questions" / f"{'a' * 64}.7.partial"
