@@ -114,9 +114,9 @@ def never_joins(run: Running, made: Founded, premises: Premises, site: str) -> s
     try:
         stranger.start_wire(site)
         log = premises.engine / "log.txt"
-        run.until(lambda: log.is_file() and "is starting" in log.read_text(), seconds=90, what="it knocks")
+        run.until(lambda: log.is_file() and "ObjectStreamer.Abort" in log.read_text(), seconds=90, what="it knocks")
         with pytest.raises(AssertionError):
-            run.until(lambda: f"New client {site}@" in _since(made, before), seconds=8, what="it is let in")
+            run.until(lambda: f"New client {site}@" in _since(made, before), seconds=15, what="it is let in")
     finally:
         stranger.kill(site)
     return _since(made, before)
