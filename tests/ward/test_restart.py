@@ -353,6 +353,38 @@ def test_two_wards_cannot_work_on_one_folder(world: Make) -> None:
     here.restart()
 
 
+def test_all_that_a_line_names_is_on_the_disk_before_the_line_and_the_line_before_the_spool(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Power may go, not only the process: the order of waits for the disk, by the folder or file waited for."""
+    here = world(more=DROP_OUT)
+    here.federation.enrol()
+    here.federation.ask(a_sum(here))
+    waited: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: waited.append(_name(handle, here.root)))
+    here.federation.ask(a_sum(here, at=0.2))
+    sums = waited[: waited.index("home/state/journal.jsonl") + 1]
+    assert [name for name in sums if not name.startswith("spool/questions")] == [
+        "memory/population.jsonl",
+        "memory/.population.head.draft",
+        "memory",
+        "home/state/ledger.jsonl",
+        "home/state/things/draft",
+        "home/state/things/draft",
+        "home/state/things",
+        "home/state/answers/draft",
+        "home/state/answers",
+        "home/state/journal.jsonl",
+    ]
+    assert waited[len(sums)].startswith("spool/answers")
+
+
+def _name(handle: int, root: Path) -> str:
+    path = Path(f"/proc/self/fd/{handle}").readlink().relative_to(root.resolve())
+    kept = path.parent.name in ("things", "answers") and path.parent.parent.name == "state"
+    return str(path.parent / "draft") if kept else str(path)
+
+
 def test_nobody_else_may_read_what_a_ward_remembers(world: Make) -> None:
     """Whatever the process's mask for new files says."""
     mask = os.umask(0)
