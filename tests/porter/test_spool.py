@@ -9,7 +9,7 @@ import pytest
 from town import Town
 
 from wardgate.federation import site as people
-from wardgate.hospital.ward.porter import aside, porter
+from wardgate.hospital.ward.porter import aside, clerk
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Invalid
 from wardgate.records.messages import Answer
@@ -128,7 +128,7 @@ def test_half_written_files_of_the_wire_are_left_alone(town: Town) -> None:
 def test_what_is_put_aside_is_bounded_in_number_size_and_lines(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aside, "MOST_FILES", 3)
     monkeypatch.setattr(aside, "MOST_BYTES", 10)
-    monkeypatch.setattr(porter, "MOST_BROKEN", 4)
+    monkeypatch.setattr(clerk, "MOST_BROKEN", 4)
     town.agreed()
     for number in range(8):
         data = f"rubbish number {number}".encode()

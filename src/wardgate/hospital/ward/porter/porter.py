@@ -5,17 +5,16 @@ One thing at a time, and nothing lost: a parcel leaves `spool/questions` only af
 """
 
 import fcntl
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 from wardgate.entropy import Entropy
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.ward.porter.approvals import Approvals, approval_of
-from wardgate.hospital.ward.porter.aside import set_aside, strays
-from wardgate.hospital.ward.porter.book import Entry, Event, VisitorsBook, clean
+from wardgate.hospital.ward.porter.aside import strays
+from wardgate.hospital.ward.porter.book import clean
+from wardgate.hospital.ward.porter.clerk import Clerk
 from wardgate.hospital.ward.porter.decide import resend, send
 from wardgate.hospital.ward.porter.heartbeat import Heartbeat
 from wardgate.hospital.ward.porter.hindrance import Hindrance, hindrance
@@ -26,23 +25,12 @@ from wardgate.hospital.ward.porter.result import keep_result
 from wardgate.hospital.ward.porter.wards import Wards
 from wardgate.hospital.ward.porter.words import answer_words, left_of, words_of
 from wardgate.records.canonical import sha256
-from wardgate.records.enrolment_file import peek
 from wardgate.records.envelope import unseal
 from wardgate.records.errors import Broken, Invalid, StepFailed
-from wardgate.records.mail import Notice, Proposal, Standing, open_mail, seal_mail
+from wardgate.records.mail import Notice, Proposal, open_mail
 from wardgate.records.messages import QUESTION, Question, open_answer, open_question
 from wardgate.records.parcel import Parcel
 from wardgate.road.box import Box
-
-MOST_BROKEN = 1_000
-"""Broken parcels that one porter notes in the book; whoever sends more cannot fill the disk with them."""
-
-LONGEST_NAME = 100
-"""Of a file in the spool that keeps its name where it is put aside."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-
-State = Literal["waiting_for_approval", "paused", "never", "broken", "failed"]
 
 AGAIN_SECONDS = 2.0
 """After which a parcel is tried again that the system, as by a full disk, did not let through."""
@@ -66,14 +54,13 @@ class Porter:
     _spool: FolderSpool = field(init=False)
     _register: Register = field(init=False)
     _approvals: Approvals = field(init=False)
-    _book: VisitorsBook = field(init=False)
+    _clerk: Clerk = field(init=False)
     _heart: Heartbeat = field(init=False)
     _wards: Wards = field(init=False)
     _studies: dict[str, tuple[Files, Proposed]] = field(init=False, default_factory=dict)
     _held: set[str] = field(init=False, default_factory=set)
     _stuck: dict[str, tuple[float, str]] = field(init=False, default_factory=dict)
     _people: object = field(init=False, default=None)
-    _broken: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         premises = self.house.premises
@@ -83,7 +70,12 @@ class Porter:
         self._wards = Wards(house=self.house, spool=self._spool, entropy=self.entropy)
         self._register = Register(premises)
         self._approvals = Approvals(premises.ward)
-        self._book = VisitorsBook(premises.ward)
+        self._clerk = Clerk(
+            house=self.house,
+            spool=self._spool,
+            clock=self.clock,
+            knows=lambda study_sha256: self._study(study_sha256) is not None,
+        )
         self._heart = Heartbeat(path=premises.spool / "ward.alive", site=self.house.site)
 
     def serve(self, pause: Callable[[bool], bool]) -> None:
@@ -117,7 +109,7 @@ class Porter:
             return True
         for path in strays(self.house.premises.spool / "questions"):
             with suppress(OSError):
-                self._put_aside(path.name, "a file in the spool is not named as parcels are")
+                self._clerk.put_aside(path.name, "a file in the spool is not named as parcels are")
         self._beat(next((f"stuck: {words}" for _, words in self._stuck.values()), "waiting"))
         return False
 
@@ -165,7 +157,7 @@ class Porter:
             parcel = self._box.read(name)
         except Broken as error:
             if self._box.holds(name):
-                self._put_aside(f"{name}.parcel", str(error))
+                self._clerk.put_aside(f"{name}.parcel", str(error))
             return
         question: Question | None = None
         try:
@@ -176,11 +168,11 @@ class Porter:
                 self._mail(parcel)
                 self._box.remove(name)
         except Broken as error:
-            self._refute(name, parcel, str(error), question)
+            self._clerk.refute(name, parcel, str(error), question)
         except StepFailed as failure:
             if question is None:
                 raise RuntimeError("only questions have steps") from None
-            self._stand(question, sha256(parcel.envelope), "failed", failure.reference)
+            self._clerk.stand(question, sha256(parcel.envelope), "failed", failure.reference)
             self._box.remove(name)
 
     def _mail(self, parcel: Parcel) -> None:
@@ -195,7 +187,7 @@ class Porter:
     def _proposal(self, parcel: Parcel, proposal: Proposal) -> None:
         study, new = self._register.keep(parcel, proposal)
         if new:
-            self._note(
+            self._clerk.note(
                 "proposal",
                 f"The hub proposes study {study.name}, '{clean(study.study.title, most=200)}', to"
                 f" {len(proposal.members)} hospitals; code {proposal.code}",
@@ -210,7 +202,7 @@ class Porter:
         if study is None:
             raise Broken("a notice of a study that was never proposed to this hospital")
         because = f": {clean(notice.reason)}" if notice.reason else ""
-        if self._note(
+        if self._clerk.note(
             "notice",
             f"The hub says that study {study.name} is {notice.event}{because}",
             study=notice.study_sha256,
@@ -236,7 +228,7 @@ class Porter:
             self._hold(name, parcel, question, why)
             return
         asked, refusal = sha256(parcel.envelope), "" if why is None else why.words
-        self._note(
+        self._clerk.note(
             "question",
             words_of(question),
             study=question.study_sha256,
@@ -249,14 +241,14 @@ class Porter:
         self._beat(f"answering {question.computation}")
         self._answer(parcel, question, study, asked=asked, refusal=refusal)
         if refusal:
-            self._stand(question, asked, "never", refusal)
+            self._clerk.stand(question, asked, "never", refusal)
         self._box.remove(name)
 
     def _answer(self, parcel: Parcel, question: Question, study: Proposed, *, asked: str, refusal: str) -> None:
         """Let the ward answer, write what left into the book, and lay it into the spool."""
         ward = self._wards.of(study, on=self.clock()[:10])
         if refusal and not ward.stands and question.computation != "review":
-            self._note(
+            self._clerk.note(
                 "answer",
                 f"Refused: {refusal}",
                 study=question.study_sha256,
@@ -268,7 +260,7 @@ class Porter:
         given = ward.reply(parcel, refusal=refusal)
         answer = open_answer(given.envelope, site_key=self.house.signer.public_key)
         claim = None if answer.evidence is None else answer.evidence.claim
-        self._note(
+        self._clerk.note(
             "answer",
             answer_words(answer, question, size=given.size),
             study=question.study_sha256,
@@ -286,65 +278,8 @@ class Porter:
     def _hold(self, name: str, parcel: Parcel, question: Question, why: Hindrance) -> None:
         """Say once why a question waits, and leave it where it is until people say something."""
         asked = sha256(parcel.envelope)
-        self._stand(question, asked, why.state, why.words)
+        self._clerk.stand(question, asked, why.state, why.words)
         self._held.add(name)
-
-    def _refute(self, name: str, parcel: Parcel, words: str, question: Question | None) -> None:
-        """Say to the hub that a parcel does not hold, and put it aside.
-
-        What is not signed by the hub only claims to belong to a study; it is answered for where that study is known.
-        """
-        study = _claimed_study(parcel) if question is None else question.study_sha256
-        if question is not None or (study and self._study(study) is not None):
-            standing = Standing(
-                study_sha256=study,
-                site=self.house.site,
-                state="broken",
-                question_sha256=sha256(parcel.envelope),
-                words=words,
-            )
-            self._spool.put("answers", Parcel(seal_mail(standing, self.house.signer)))
-        self._put_aside(f"{name}.parcel", words, study=study)
-
-    def _stand(self, question: Question, asked: str, state: State, words: str) -> None:
-        """Say to the hub once why a question has no answer, and write that into the book."""
-        standing = Standing(
-            study_sha256=question.study_sha256,
-            site=self.house.site,
-            state=state,
-            question_sha256=asked,
-            words=words,
-        )
-        event: Event = "failed" if state == "failed" else "held"
-        if self._book.holds(event, standing.fingerprint()):
-            return
-        self._spool.put("answers", Parcel(seal_mail(standing, self.house.signer)))
-        said = f"a step broke; its cause is in the private log under reference {words}" if state == "failed" else words
-        self._note(
-            event,
-            f"Not answered: {said}",
-            study=question.study_sha256,
-            subject=standing.fingerprint(),
-            question=asked,
-            computation=question.computation,
-            split=question.split,
-            approval=approval_of(question),
-        )
-
-    def _put_aside(self, file: str, words: str, *, study: str = "") -> None:
-        if self._broken < MOST_BROKEN:
-            self._note(
-                "broken", f"Put aside unanswered: {clean(words)}", study=study, subject=file.removesuffix(".parcel")
-            )
-        self._broken += 1
-        set_aside(
-            self.house.premises.spool / "questions" / file,
-            self.house.premises.ward / "refused",
-            name=sha256(file.encode()) + ".parcel" if len(file) > LONGEST_NAME else file,
-        )
-
-    def _note(self, event: Event, words: str, **facts: Any) -> bool:
-        return self._book.note_once(Entry(at=self.clock(), event=event, words=words, **facts))
 
     def _study(self, study_sha256: str) -> Proposed | None:
         """Return a study as its files stand now."""
@@ -359,12 +294,3 @@ class Porter:
 
     def _beat(self, state: str) -> None:
         self._heart.beat(self.clock, self.ticks(), state=state, studies=len(self._wards), held=len(self._held))
-
-
-def _claimed_study(parcel: Parcel) -> str:
-    """Return the study that a record says it belongs to, without any trust; nothing where it says none."""
-    try:
-        claimed = peek(parcel.envelope).get("study_sha256")
-    except Broken:
-        return ""
-    return claimed if isinstance(claimed, str) and _DIGEST.fullmatch(claimed) else ""
