@@ -386,7 +386,7 @@ def beside(
             "MB",
             1e6,
             0,
-            reason="likewise; ours are several processes, the ward apart from the wire, and the ward holds the hospital's"
+            reason="likewise; ours are several processes, ward apart from wire, and the ward holds the hospital's"
             " whole software, where a peer's client holds numpy and two arrays.",
         ),
     ]
