@@ -131,6 +131,8 @@ def test_an_aborted_study_stops_at_once_and_goes_on_when_it_is_run_again(tmp_pat
     assert finished.run.federated is not None
     assert status(hub=road.home.root, study="attacked").state == "finished"
     assert told(finished) == told(drive(road))
+    with pytest.raises(Invalid, match="has finished"):
+        abort(hub=road.home.root, study="attacked", reason="too late", now=now)
     road.move()
     assert road.got["h0"].count(NOTICE) >= 4
 

@@ -122,11 +122,14 @@ def abort(home: Home, proposed: Proposed, reason: str, *, at: str) -> None:
         at: The time as text.
 
     Raises:
-        Invalid: no reason was given.
+        Invalid: no reason was given, or the study has finished.
     """
     if not reason.strip():
         raise Invalid("say why: every hospital of the study reads the reason")
     folder = StudyFolder(home.study(proposed.study_sha256))
+    doing = read_doing(folder)
+    if doing is not None and doing.state == "finished" and not is_driven(folder):
+        raise Invalid(f"study {proposed.study.id} has finished; there is nothing to stop")
     folder.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(folder.aborted, reason.encode())
     notify(home, proposed, "aborted", reason=f"{reason} ({at})")
