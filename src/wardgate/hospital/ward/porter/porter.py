@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from wardgate.entropy import Entropy
 from wardgate.hospital.spool import FolderSpool
+from wardgate.hospital.ward.answering.kept.folder import Later
 from wardgate.hospital.ward.porter.approvals import Approvals, approval_of
 from wardgate.hospital.ward.porter.aside import strays
 from wardgate.hospital.ward.porter.book import clean
@@ -151,6 +152,8 @@ class Porter:
             self._deal(name)
         except OSError as error:
             self._stuck[name] = self.ticks() + AGAIN_SECONDS, str(error.strerror)
+        except Later as failure:
+            self._stuck[name] = self.ticks() + AGAIN_SECONDS, str(failure)
 
     def _deal(self, name: str) -> None:
         try:
@@ -169,6 +172,8 @@ class Porter:
                 self._box.remove(name)
         except Broken as error:
             self._clerk.refute(name, parcel, str(error), question)
+        except Later:
+            raise
         except StepFailed as failure:
             if question is None:
                 raise RuntimeError("only questions have steps") from None
