@@ -68,16 +68,20 @@ def refused(made: Founded, run: Running, folder: Path) -> str:
     with coordinating(made) as session:
         number = session.submit(folder)
 
-        def over() -> bool:
+        def refusing() -> bool:
+            own = engine / number / "log.txt"
+            said = own.read_text() if own.is_file() else ""
+            if "the hub's job is refused" in said or "ComponentNotAuthorized" in said:
+                return True
             return next((one.state for one in session.jobs() if one.id == number), "over") == "over"
 
         try:
-            run.until(over, seconds=120, what=f"{folder.name} ends")
+            run.until(refusing, seconds=120, what=f"{folder.name} is refused")
         finally:
             session.abort(number)
     logs = [engine / "log.txt", *engine.glob(f"{number}/log.txt"), engine / "audit.log"]
     said = "\n".join(path.read_text() for path in logs if path.is_file())
-    assert f"{number}" not in _running(run)
+    run.until(lambda: number not in _running(run), seconds=60, what=f"nothing of {folder.name} runs at the hospital")
     return said + (made.home.engine / "server" / "log.txt").read_text()
 
 
