@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -27,40 +27,49 @@ class Watch:
     def sample(self):
         """Look at every tree until it is ended."""
         while not self._done.wait(0.25):
-            children, resident = {}, {}
-            for entry in Path("/proc").iterdir():
-                if entry.name.isdigit():
+            for party in self.parties:
+                pages = 0
+                for pid in self.tree(party):
                     try:
-                        fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                        pages = int((entry / "statm").read_text().split()[1])
-                    except (OSError, IndexError, ValueError):
+                        pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                    except (OSError, IndexError):
                         continue
-                    children.setdefault(int(fields[1]), []).append(int(entry.name))
-                    resident[int(entry.name)] = pages * os.sysconf("SC_PAGE_SIZE")
-            for party, processes in self.parties.items():
-                todo, total = [process.pid for process in processes], 0
-                while todo:
-                    pid = todo.pop()
-                    total += resident.get(pid, 0)
-                    todo += children.get(pid, [])
-                self.peak[party] = max(self.peak.get(party, 0), total)
+                self.peak[party] = max(self.peak.get(party, 0), pages * os.sysconf("SC_PAGE_SIZE"))
+
+    def tree(self, party):
+        """Return the ids of a party's processes and of all that these started."""
+        children = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                except (OSError, IndexError, ValueError):
+                    continue
+                children.setdefault(parent, []).append(int(entry.name))
+        found, todo = [], [process.pid for process in self.parties[party]]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            todo += children.get(pid, [])
+        return found
 
     def end(self):
-        """Terminate every process group, then kill it."""
+        """Terminate what was started; then kill it, and all that it started in sessions of its own."""
         self._done.set()
         everybody = [process for processes in self.parties.values() for process in processes]
-        for kind, patience in ((signal.SIGTERM, 8.0), (signal.SIGKILL, 2.0)):
-            for process in everybody:
-                try:
-                    os.killpg(process.pid, kind)
-                except (ProcessLookupError, PermissionError):
-                    continue
-            until = time.monotonic() + patience
-            for process in everybody:
-                try:
-                    process.wait(max(0.0, until - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    continue
+        below = [pid for party in self.parties for pid in self.tree(party)]
+        for process in everybody:
+            with suppress(ProcessLookupError):
+                process.terminate()
+        until = time.monotonic() + 25.0
+        for process in everybody:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until - time.monotonic()))
+        for pid in below:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in everybody:
+            process.wait()
 
 
 @contextmanager
