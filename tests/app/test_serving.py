@@ -60,7 +60,7 @@ def test_pauses_grow_while_it_keeps_ending(tmp_path: Path) -> None:
 
 def test_a_process_that_does_not_even_start_is_given_up_with_the_place_of_its_log(tmp_path: Path) -> None:
     one = runs(tmp_path, "import sys; print('words of a patient'); sys.exit(3)")
-    with pytest.raises(StepFailed) as failed:  # noqa: PT012 - it fails at one of several starts
+    with pytest.raises(StepFailed) as failed:
         for at in range(40):
             one.watch(float(at))
             if one.process is not None:
