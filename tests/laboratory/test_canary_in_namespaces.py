@@ -5,6 +5,7 @@ before TLS, and all that hub, wire and spool hold on their disks afterwards. Mea
 allowed, wires are killed, and a source breaks in the middle of the study with a patient's words in it.
 """
 
+import mmap
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from capture import besides, streams
 from consortium_in_namespaces import HUB, Consortium, consortium
 from namespaces import why_not
 
+from wardgate.federation.studies import status
 from wardgate.records.errors import Broken
 from wardgate.records.parcel import Parcel
 
@@ -46,8 +48,8 @@ def _of_files(folder: Path) -> Iterator[leaks.Piece]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder.parent).as_posix()
         yield leaks.Piece(f"the name {name}", name.encode())
-        if not path.is_file():
-            continue
+        if not path.is_file() or path.name.startswith("core"):
+            continue  # a core dump is too large for every form of every value; `_holds` looks into it
         data = path.read_bytes()
         try:
             parcel = Parcel.from_bytes(data)
@@ -103,11 +105,22 @@ def _found(given: Consortium, *more: Path) -> list[str]:
     return found + leaks.leaks(_packets(given), texts=texts, numbers=numbers)
 
 
+def _holds(path: Path, texts: list[str]) -> bool:
+    """Whether a file of any size holds one of the texts."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(data.find(text.encode()) >= 0 for text in texts)
+
+
 def _until(true, given: Consortium, *, seconds: float = PATIENCE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, given.words()
-        time.sleep(0.5)
+        time.sleep(0.2)
+
+
+def _round(given: Consortium, digest: str) -> int:
+    """The round of a study, as its hub's folder says; nobody has to be asked for it."""
+    return status(hub=given.home, study=digest).round or 0
 
 
 def _processes(given: Consortium, site: str, word: str) -> list[int]:
@@ -121,13 +134,13 @@ def test_no_marked_patient_is_in_any_packet_or_anywhere_outside_a_ward(tmp_path:
     (tmp_path / "consortium").mkdir()
     environment = wiretap.tapped(tmp_path / "python", frames)
     hospitals = {site: sources / site for site in made_up.SITES}
-    with consortium(tmp_path / "consortium", hospitals, seed=1, environment=environment) as given:
+    with consortium(tmp_path / "consortium", hospitals, seed=1, environment=environment, typed=False) as given:
         for name in (HUB, *hospitals):
             given.serve(name, core=True)
         digest = given.propose(study)
         given.sign(digest)
         run = given.run(digest, out)
-        _until(lambda: run.popen.poll() is not None or (given.status(digest).get("round") or 0) >= 3, given)
+        _until(lambda: run.popen.poll() is not None or _round(given, digest) >= 3, given)
         assert run.popen.poll() is None, run.said()
 
         for pid in _processes(given, "westgate", "wardgate.hospital.ward"):
@@ -147,16 +160,17 @@ def test_no_marked_patient_is_in_any_packet_or_anywhere_outside_a_ward(tmp_path:
         cores = [path for path in given.lab.folder.glob("*/core*") if path.is_file()]
         for name in (*hospitals, HUB):
             given.serving[name].stop(patience_seconds=30)
+        of_wires = [
+            path for wire in given.premises.values() for path in (wire / "wire").rglob("core*") if path.is_file()
+        ]
         found = _found(given, *([out] if out.exists() else []))
         found += leaks.leaks(_of_frames(frames), texts=TEXTS, numbers=NUMBERS)
 
     assert found == []
     assert sum(path.stat().st_size for path in frames.iterdir()) > 200_000, "the tap heard nothing"
     assert cores, "no core was dumped, so that road was not tried"
-    kept = leaks.leaks(
-        (leaks.Piece(str(path), path.read_bytes(), random=True) for path in cores), texts=TEXTS, numbers=[]
-    )
-    assert kept, "a core of a ward holds patients; if not even there, the search is blind"
+    assert not any(_holds(path, TEXTS) for path in of_wires)
+    assert any(_holds(path, TEXTS) for path in cores), "a ward's core holds patients; if not even there, what does?"
 
 
 def test_a_ward_that_puts_one_row_into_an_answer_is_caught_on_the_hubs_disk_and_before_tls(tmp_path: Path) -> None:
@@ -174,7 +188,7 @@ def test_a_ward_that_puts_one_row_into_an_answer_is_caught_on_the_hubs_disk_and_
         digest = given.propose(study)
         given.sign(digest)
         run = given.run(digest, out)
-        _until(lambda: run.popen.poll() is not None or (given.status(digest).get("round") or 0) >= 2, given)
+        _until(lambda: run.popen.poll() is not None or _round(given, digest) >= 2, given)
         run.stop()
         text, number = FIRST["northgate"].texts[0], FIRST["northgate"].numbers[0]
         at_the_hub = leaks.leaks(_of_files(given.home), texts=[text], numbers=[number])
