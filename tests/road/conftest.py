@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from made_road import Ends
+from made_ends import Ends
 
 
 @pytest.fixture

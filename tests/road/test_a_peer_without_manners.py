@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from made_road import Ends, noise
+from made_ends import Ends, noise
 
 from wardgate.records.canonical import sha256
 from wardgate.road.frames import Declined, Frame, Later, Piece, Taken, Want, read, write

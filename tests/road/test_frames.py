@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_road import GREETING, Ends
+from made_ends import GREETING, Ends
 
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import Broken, Invalid

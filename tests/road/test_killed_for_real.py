@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_road import Ends
+from made_ends import Ends
 
 KILLED_IN = {
     "the middle of a piece": """
@@ -42,7 +42,7 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from made_road import Ends
+from made_ends import Ends
 from wardgate.road.box import Box
 def die():
     os.kill(os.getpid(), signal.SIGKILL)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from made_road import Ends, lose, noise
+from made_ends import Ends, lose, noise
 
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Absent, Broken, Refused

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_road import Ends
+from made_ends import Ends
 
 from wardgate.records.errors import Absent
 

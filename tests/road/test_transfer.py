@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_road import GREETING, Ends, lose
+from made_ends import GREETING, Ends, lose
 
 from wardgate.records.errors import Absent, Broken, Invalid, Refused, Unsupported
 from wardgate.records.parcel import Parcel
