@@ -114,7 +114,7 @@ def test_who_is_not_enrolled_is_told_what_to_do(premises: Premises) -> None:
 
 def test_both_sides_end_with_the_serving(premises: Premises, monkeypatch: pytest.MonkeyPatch) -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    monkeypatch.setattr(serving, "command_of", lambda side, premises: sleep)
+    monkeypatch.setattr(serving, "command_of", lambda side, premises, alone: sleep)
     monkeypatch.setattr(serving, "check_isolation", lambda: None)
     pids: dict[str, int] = {}
     serve(premises, clock=time.monotonic, pause=lambda: len(pids) == 2, on_start=pids.__setitem__)
@@ -127,7 +127,7 @@ def test_both_sides_end_with_the_serving(premises: Premises, monkeypatch: pytest
 def test_one_side_alone_is_served_where_the_other_runs_elsewhere(
     premises: Premises, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "command_of", lambda side, premises: [sys.executable, "-c", "input()"])
+    monkeypatch.setattr(serving, "command_of", lambda side, premises, alone: [sys.executable, "-c", "input()"])
     monkeypatch.setattr(serving, "check_isolation", lambda: pytest.fail("a wire alone needs no namespace"))
     started: list[str] = []
     serve(
@@ -143,3 +143,14 @@ def test_one_side_alone_is_served_where_the_other_runs_elsewhere(
 def test_the_command_of_a_ward_takes_its_network_away(premises: Premises) -> None:
     assert serving.command_of("ward", premises)[:3] == ["unshare", "--map-root-user", "--net"]
     assert "unshare" not in serving.command_of("wire", premises)
+
+
+def test_a_wire_whose_ward_is_elsewhere_refuses_to_see_it(premises: Premises) -> None:
+    assert "--strict" in serving.command_of("wire", premises, alone=True)
+    assert "--strict" not in serving.command_of("wire", premises)
+
+
+def test_a_side_ends_when_whoever_served_it_was_killed(premises: Premises) -> None:
+    for side in ("ward", "wire"):
+        words = serving.command_of(side, premises)
+        assert words[words.index("--served-by") + 1] == str(os.getpid())

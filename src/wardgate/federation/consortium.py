@@ -36,6 +36,7 @@ from wardgate.road.whole import make_folder, write_file, write_new
 
 REQUEST = "site.request"
 LARGEST = 64 * 1024
+LOOPBACK = "127.0.0.1"
 
 TlsKey = Callable[[], RSAPrivateKey]
 
@@ -83,6 +84,9 @@ def hub_init(
 ) -> str:
     """Found a hub and return the code of its key, which it reads to hospitals by phone. See `founding.found`.
 
+    The hub's certificate holds its loopback too, for its own coordinator: behind a gateway a machine may not reach its
+    own public address.
+
     Raises:
         Unsupported: hospitals are told an IPv6 address, which the engine cannot take apart (`host:port`).
     """
@@ -96,7 +100,7 @@ def hub_init(
         consortium=consortium,
         host=host,
         port=port,
-        addresses=addresses,
+        addresses=(*addresses, LOOPBACK),
         now=now,
         entropy=entropy,
         tls_key=tls_key,

@@ -106,10 +106,17 @@ class Served:
             self.process.wait()
 
 
-def command_of(side: Side, premises: Premises) -> list[str]:
-    """Return the command of one side; the ward's begins with the namespace that takes its network away."""
+def command_of(side: Side, premises: Premises, *, alone: bool = False) -> list[str]:
+    """Return the command of one side; the ward's begins with the namespace that takes its network away.
+
+    Args:
+        alone: The other side is another user's or machine's, so a wire that could read the ward's folder refuses.
+    """
     own = [sys.executable, "-m", f"wardgate.hospital.{side}", "--premises", str(premises.root.resolve())]
-    return [*NAMESPACE, *own] if side == "ward" else own
+    own += ["--served-by", str(os.getpid())]
+    if side == "ward":
+        return [*NAMESPACE, *own]
+    return [*own, "--strict"] if alone else own
 
 
 def serve(
@@ -144,7 +151,7 @@ def serve(
     served = [
         Served(
             side=side,
-            command=command_of(side, premises),
+            command=command_of(side, premises, alone=len(sides) == 1),
             log=(premises.ward if side == "ward" else premises.wire) / "process.log",
         )
         for side in sides

@@ -35,21 +35,30 @@ def main() -> None:
     if "--premises" in sys.argv[1:]:
         parser = argparse.ArgumentParser(description="One hospital's ward in operation.")
         parser.add_argument("--premises", type=Path, required=True, help="the hospital's folder")
-        sys.exit(keep_door(Premises(parser.parse_args().premises)))
+        parser.add_argument("--served-by", type=int, default=None, help="end when this is no longer the parent process")
+        given = parser.parse_args()
+        sys.exit(keep_door(Premises(given.premises), served_by=given.served_by))
     _answer_lines()
 
 
-def keep_door(premises: Premises) -> int:
-    """Let a porter work until SIGTERM or SIGINT, and return the exit code. What is said goes to standard error."""
+def keep_door(premises: Premises, *, served_by: int | None = None) -> int:
+    """Let a porter work until SIGTERM or SIGINT, and return the exit code. What is said goes to standard error.
+
+    Args:
+        served_by: Process that started this one; when it was killed, this one ends too and leaves room for the next.
+    """
     _voice().close()
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda which, _frame: told.append(which))
 
+    def over() -> bool:
+        return bool(told) or (served_by is not None and os.getppid() != served_by)
+
     def pause(worked: bool) -> bool:
-        if not worked and not told:
+        if not worked and not over():
             time.sleep(POLL_SECONDS)
-        return bool(told)
+        return over()
 
     try:
         porter = Porter(house=open_house(premises), clock=_now, ticks=time.monotonic, entropy=source())

@@ -32,16 +32,20 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="wardgate.hospital.wire")
     parser.add_argument("--premises", required=True, type=Path)
     parser.add_argument("--strict", action="store_true", help="refuse to run where the ward's folder can be read")
+    parser.add_argument("--served-by", type=int, default=None, help="end when this is no longer the parent process")
     given = parser.parse_args(arguments)
     try:
-        return run(Premises(given.premises.resolve()), strict=given.strict)
+        return run(Premises(given.premises.resolve()), strict=given.strict, served_by=given.served_by)
     except WardgateError as error:
         print(f"the wire cannot run: {error}", file=sys.stderr)
         return FINAL
 
 
-def run(premises: Premises, *, strict: bool) -> int:
+def run(premises: Premises, *, strict: bool, served_by: int | None = None) -> int:
     """Write the engine's workspace and keep its client running.
+
+    Args:
+        served_by: Process that started this one; when it was killed, this one ends too.
 
     Raises:
         Refused: `strict`, and the ward's folder can be read from here.
@@ -59,7 +63,7 @@ def run(premises: Premises, *, strict: bool) -> int:
     with alone(premises.wire / "serving.lock", premises.engine.resolve()):
         write_workspace(premises, known.response)
         forget_jobs(premises)
-        return _Kept(premises, known).run()
+        return _Kept(premises, known, served_by).run()
 
 
 def forget_jobs(premises: Premises) -> None:
@@ -87,9 +91,10 @@ def check_apart(premises: Premises, *, strict: bool) -> None:
 class _Kept:
     """The engine's client, started again whenever it ends."""
 
-    def __init__(self, premises: Premises, known: Known) -> None:
+    def __init__(self, premises: Premises, known: Known, served_by: int | None) -> None:
         self._premises = premises
         self._known = known
+        self._served_by = served_by
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -97,19 +102,19 @@ class _Kept:
         for kind in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(kind, self._stop)
         ended = 0
-        while not self._stopped:
+        while not self._over():
             began = time.monotonic()
             self._process = self._start()
-            while self._process.poll() is None and not self._stopped:
+            while self._process.poll() is None and not self._over():
                 time.sleep(0.1)
             self._end()
-            if self._stopped:
+            if self._over():
                 break
             ended = 0 if time.monotonic() - began > STEADY_SECONDS else ended
             pause = PAUSES[min(ended, len(PAUSES) - 1)]
             print(f"the engine's client ended ({self._process.returncode}); again in {pause:.0f} s", file=sys.stderr)
             until = time.monotonic() + pause
-            while time.monotonic() < until and not self._stopped:
+            while time.monotonic() < until and not self._over():
                 time.sleep(0.1)
             ended += 1
         return 0
@@ -137,6 +142,9 @@ class _Kept:
             "TMPDIR": str(scratch),
             "GRPC_VERBOSITY": "ERROR",
         }
+
+    def _over(self) -> bool:
+        return self._stopped or (self._served_by is not None and os.getppid() != self._served_by)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopped = True
