@@ -117,7 +117,7 @@ class Running:
         return "\n".join(f"--- {path}\n{path.read_text()[-1500:]}" for path in places if path.is_file())
 
     def _root(self, name: str) -> Path:
-        return self.home.root if name == "hub" else self.sites[name].root
+        return self.sites[name].root if name in self.sites else self.home.root / ("" if name == "hub" else "none")
 
     def _start(self, name: str, command: list[str]) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}

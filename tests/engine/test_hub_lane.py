@@ -139,8 +139,8 @@ def test_the_engines_message_counts_only_with_the_token_of_the_site_that_it_name
     from nvflare.apis.fl_constant import ReturnCode
     from nvflare.apis.shareable import Shareable
 
+    from wardgate.carriage.words import BODY, TOKEN, UP
     from wardgate.hub.engine.controller import Carriage
-    from wardgate.hub.engine.job import BODY, TOKEN, UP
 
     carriage = Carriage(consortium="testing", protocol=PROTOCOL)
     carriage._lanes, carriage._tokens = {"uk": site.lane}, {"uk": "token of uk"}

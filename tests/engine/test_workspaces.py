@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from made_consortium import Founded, founded
 
+from wardgate.carriage.alone import alone
 from wardgate.hospital.wire.engine import workspace as at_hospital
 from wardgate.hospital.wire.engine.launch import check_apart, run
-from wardgate.hospital.wire.engine.left import alone
 from wardgate.hospital.wire.known import read_known
 from wardgate.hospital.wire.roads import check_job
 from wardgate.hub.app import check_port, serve
@@ -122,17 +122,8 @@ def test_a_job_is_three_files_of_json_with_public_words(tmp_path: Path) -> None:
     ]
 
 
-def test_hub_and_hospital_call_things_by_the_same_words() -> None:
-    from wardgate.hospital.wire.engine import executor
-
+def test_the_hub_names_the_executor_that_the_hospital_has() -> None:
     assert at_hub.EXECUTOR == at_hospital.EXECUTOR
-    assert (*(executor.TASK, executor.DOWN, executor.UP, executor.BODY, executor.TOKEN),) == (
-        at_hub.TASK,
-        at_hub.DOWN,
-        at_hub.UP,
-        at_hub.BODY,
-        at_hub.TOKEN,
-    )
 
 
 def test_everything_of_the_engine_at_the_hub_lies_below_its_folder_for_its_owner_alone(made: Founded) -> None:

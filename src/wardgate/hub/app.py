@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -11,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wardgate.carriage.alone import alone
+from wardgate.carriage.ending import end_group
 from wardgate.hub.consortium.founding import read_hub
 from wardgate.hub.consortium.members import members
 from wardgate.hub.engine.conductor import Conductor
 from wardgate.hub.engine.job import write_job
 from wardgate.hub.engine.lanes import Lanes, read_lanes
-from wardgate.hub.engine.left import alone
 from wardgate.hub.engine.session import FlareSession, require_engine
 from wardgate.hub.engine.workspace import coordinator_workspace, server_workspace, write_workspaces
 from wardgate.hub.home import Home
@@ -118,7 +118,7 @@ def _server(home: Home, hub: HubFile) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         yield process
     finally:
-        _end(process)
+        end_group(process, kindly_seconds=8.0)
 
 
 def _environment(home: Home) -> dict[str, str]:
@@ -179,20 +179,6 @@ def _lanes(home: Home) -> Lanes | None:
 
 def _put_out(home: Home) -> frozenset[str]:
     return frozenset(site for site, member in members(home).items() if member.revoked_on is not None)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the server and its job: kindly, then not."""
-    for kind, seconds in ((signal.SIGTERM, 8.0), (signal.SIGKILL, 5.0)):
-        try:
-            os.killpg(process.pid, kind)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
 
 
 class _Pauses:

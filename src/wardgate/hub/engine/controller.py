@@ -16,8 +16,8 @@ from nvflare.apis.impl.controller import Controller, Task
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
+from wardgate.carriage.words import BODY, DOWN, TASK, TOKEN, UP
 from wardgate.hub.consortium.members import check_name, read_member
-from wardgate.hub.engine.job import BODY, DOWN, TASK, TOKEN, UP
 from wardgate.hub.engine.lane import SiteLane
 from wardgate.hub.engine.lanes import Lanes, read_lanes, write_lanes
 from wardgate.hub.home import Home

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from wardgate.carriage.words import TASK
 from wardgate.records.mail import PROTOCOL
 
 CONTROLLER = "wardgate.hub.engine.controller.Carriage"
@@ -11,10 +12,6 @@ EXECUTOR = "wardgate.hospital.wire.engine.executor.Carrier"
 """By name only: the hub holds no hospital."""
 
 NAME = "carriage"
-TASK = "carry"
-DOWN, UP = "wardgate.down", "wardgate.up"
-BODY, TOKEN = "wardgate", "token"
-"""Task, topics and keys of messages; a hospital's wire knows the same words."""
 
 
 def write_job(folder: Path, *, consortium: str, studies: Sequence[str] = ()) -> Path:

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from wardgate.carriage.logs import log_config
 from wardgate.hub.consortium.founding import COORDINATOR, COORDINATOR_KEY, ROOT, SERVER, SERVER_KEY
 from wardgate.hub.engine.job import CONTROLLER
 from wardgate.hub.home import Home
@@ -53,7 +54,7 @@ def write_workspaces(home: Home, hub: HubFile, *, disabled: tuple[str, ...]) -> 
         server / "startup" / "fed_server.json": _server(home, hub),
         server / "local" / "resources.json": _resources(home),
         server / "local" / "authorization.json": _authorization(),
-        server / "local" / "log_config.json": log_config(),
+        server / "local" / "log_config.json": log_config(most_bytes=5_000_000),
         server / "disabled_clients.json": {"disabled_clients": sorted(disabled)},
         coordinator / "startup" / "fed_admin.json": _coordinator(home, hub),
         coordinator / "local" / "resources.json": {
@@ -162,32 +163,6 @@ def _coordinator(home: Home, hub: HubFile) -> dict[str, object]:
             "client_cert": str(ca / COORDINATOR),
             "ca_cert": str(ca / ROOT),
         },
-    }
-
-
-def log_config() -> dict[str, object]:
-    """Return one rotating file of names, sizes and counts."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {
-            "plain": {
-                "()": "nvflare.fuel.utils.log_utils.BaseFormatter",
-                "fmt": "%(asctime)s %(levelname)s %(message)s",
-            }
-        },
-        "handlers": {
-            "file": {
-                "class": "logging.handlers.RotatingFileHandler",
-                "level": "INFO",
-                "formatter": "plain",
-                "filename": "log.txt",
-                "mode": "a",
-                "maxBytes": 5_000_000,
-                "backupCount": 5,
-            }
-        },
-        "loggers": {"root": {"level": "INFO", "handlers": ["file"]}},
     }
 
 

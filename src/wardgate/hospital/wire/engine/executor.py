@@ -18,16 +18,11 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
+from wardgate.carriage.words import BODY, DOWN, TASK, TOKEN, UP
 from wardgate.hospital.premises import Premises
 from wardgate.hospital.wire.known import read_known
 from wardgate.hospital.wire.roads import Roads, check_job, open_roads
 from wardgate.records.errors import Absent, Refused, Unsupported, WardgateError
-
-TASK = "carry"
-DOWN, UP = "wardgate.down", "wardgate.up"
-BODY, TOKEN = "wardgate", "token"
-"""Task, topics and keys of messages, as the hub's end knows them: a frame of the road, and the proof that this wire
-sends it."""
 
 POLL_SECONDS = 0.02
 GREET_SECONDS = 2.0

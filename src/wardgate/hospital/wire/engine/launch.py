@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from wardgate.carriage.alone import alone
+from wardgate.carriage.ending import end_group
 from wardgate.hospital.premises import Premises
-from wardgate.hospital.wire.engine.left import alone
 from wardgate.hospital.wire.engine.workspace import write_workspace
 from wardgate.hospital.wire.known import Known, read_known
 from wardgate.records.errors import Invalid, Refused, Unsupported, WardgateError
@@ -150,16 +151,5 @@ class _Kept:
         self._stopped = True
 
     def _end(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        for kind, seconds in ((signal.SIGTERM, 6.0), (signal.SIGKILL, 5.0)):
-            try:
-                os.killpg(process.pid, kind)
-            except ProcessLookupError:
-                break
-            try:
-                process.wait(timeout=seconds)
-            except subprocess.TimeoutExpired:
-                continue
-        process.wait()
+        if self._process is not None:
+            end_group(self._process, kindly_seconds=6.0)

@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+from wardgate.carriage.logs import log_config
 from wardgate.hospital.premises import Premises
 from wardgate.records.enrolment_file import SiteResponse
 from wardgate.records.errors import Unsupported
@@ -50,7 +51,7 @@ def write_workspace(premises: Premises, response: SiteResponse) -> Path:
         "local/resources.json": resources(),
         "local/authorization.json": authorization(),
         "local/privacy.json": privacy(),
-        "local/log_config.json": log_config(),
+        "local/log_config.json": log_config(most_bytes=2_000_000),
     }
     for name, document in documents.items():
         _write(root / name, json.dumps(document, indent=1))
@@ -119,32 +120,6 @@ def privacy() -> dict[str, object]:
     return {
         "scopes": [{"name": name, "properties": {}, "task_result_filters": [{"path": FILTER, "args": {}}]}],
         "default_scope": name,
-    }
-
-
-def log_config() -> dict[str, object]:
-    """Return one rotating file; what the wire logs are names, sizes and counts."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {
-            "plain": {
-                "()": "nvflare.fuel.utils.log_utils.BaseFormatter",
-                "fmt": "%(asctime)s %(levelname)s %(message)s",
-            }
-        },
-        "handlers": {
-            "file": {
-                "class": "logging.handlers.RotatingFileHandler",
-                "level": "INFO",
-                "formatter": "plain",
-                "filename": "log.txt",
-                "mode": "a",
-                "maxBytes": 2_000_000,
-                "backupCount": 5,
-            }
-        },
-        "loggers": {"root": {"level": "INFO", "handlers": ["file"]}},
     }
 
 

@@ -1,4 +1,4 @@
-"""A hub serves alone, and ends what one that was killed left behind."""
+"""A hub or a wire serves alone, and ends what one that was killed left behind."""
 
 import fcntl
 import os
