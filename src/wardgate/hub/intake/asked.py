@@ -98,28 +98,42 @@ MAY_VANISH = ("prepare", "shares", "confirm", "reveal")
 """Steps of a sum that survives drop-outs; whoever is missing is missing in the sum."""
 
 
+def silent(question: Question, outcomes: Collection[str], *, taking_part: Collection[str], study: Study) -> set[str]:
+    """Return the sites that a question was for and that gave no answer to it."""
+    expected: set[str] = set()
+    if question.sum is not None:
+        expected = set(question.sum.roster)
+    elif question.computation == "review":
+        expected = set(study.sites)
+    elif question.computation in ("associations", "close") or question.parameters.get("pass") == 1:
+        expected = set(taking_part)
+    return expected - set(outcomes)
+
+
 def unanswered(
-    question: Question, outcomes: Mapping[str, str], *, opened: bool, taking_part: Collection[str], study: Study
+    question: Question,
+    outcomes: Mapping[str, str],
+    *,
+    opened: bool,
+    taking_part: Collection[str],
+    study: Study,
+    between_machines: bool,
 ) -> str:
     """Say what is missing after a question, or nothing. A sum may stay closed only where a site refused.
 
     Where the study lets sites drop out, a site may also fall silent: its sum stays closed or opens without it, and
-    only whoever takes part to the end must close.
+    only whoever takes part to the end must close. Between machines anybody may fall silent at any time; no sum opens
+    by that, since an opened one is recounted from the answers of all.
 
     Args:
         outcomes: Of each answer, by site.
         opened: Whether the hub opened the sum.
         taking_part: Sites that agreed to the study.
     """
-    expected: set[str] = set()
-    if question.sum is not None:
-        expected = set(question.sum.roster if study.drop_out is None else ())
-    elif question.computation == "review":
-        expected = set(study.sites if study.drop_out is None else ())
-    elif question.computation in ("associations", "close") or question.parameters.get("pass") == 1:
-        expected = set(taking_part)
-    missing = expected - set(outcomes)
-    if missing:
+    missing = silent(question, outcomes, taking_part=taking_part, study=study)
+    if between_machines and missing:
+        return ""
+    if missing and (study.drop_out is None or not (question.sum is not None or question.computation == "review")):
         return f"{len(missing)} sites that were asked did not answer, first '{min(missing)}'"
     if study.drop_out is not None and question.computation in ("roster", "associations"):
         return ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from wardgate.computations.menu import read
 from wardgate.hub import layout
 from wardgate.hub.intake.admit import admit
-from wardgate.hub.intake.asked import check_roster, check_terms, introduction, persons_of, unanswered
+from wardgate.hub.intake.asked import check_roster, check_terms, introduction, persons_of, silent, unanswered
 from wardgate.hub.intake.evidence import check_evidence
 from wardgate.hub.intake.reading import Folder
 from wardgate.hub.intake.recount import Opened, plan_of, recounted, unmasked
@@ -161,6 +161,9 @@ class _Walk:
         self.vectors.end()
         if self.study.drop_out is not None:
             self.talk.dropped |= {site for site in self.introduced if not self._met(site)}
+        if self.folder.between_machines:
+            self.talk.dropped |= {site for site in self.talk.answers if not self._answered(site, "close")}
+            self._note_silence()
         for asked in self.talk.asked.values():
             outcomes = {site: one.answer.outcome for site, one in self.talk.given[asked.sha256].items()}
             problem = unanswered(
@@ -169,13 +172,31 @@ class _Walk:
                 opened=asked.sha256 not in self.closed,
                 taking_part=self.introduced.keys() - self.talk.dropped,
                 study=self.study,
+                between_machines=self.folder.between_machines,
             )
             if problem:
                 self.folder.find(f"question {asked.question.number} ({asked.question.computation})", problem)
 
     def _met(self, site: str) -> bool:
         """Whether a site answered a roster. One that never did took part in nothing."""
-        return any(one.answer.computation == "roster" for one in self.talk.answers[site])
+        return self._answered(site, "roster")
+
+    def _answered(self, site: str, computation: str) -> bool:
+        return any(one.answer.computation == computation for one in self.talk.answers[site])
+
+    def _note_silence(self) -> None:
+        """Say whose answers are missing; a run between machines cannot tell why."""
+        asked = [
+            silent(one.question, self.talk.given[one.sha256], taking_part=self.introduced, study=self.study)
+            for one in self.talk.asked.values()
+        ]
+        sites = sorted(set().union(*asked))
+        if sites:
+            self.folder.notes.append(
+                f"{sum(map(bool, asked))} questions have no answer of {', '.join(sites[:5])}"
+                f"{' and others' if len(sites) > 5 else ''}; whether a hospital fell silent or left, or its answer was"
+                " left out, cannot be told from the run"
+            )
 
     def _record(self, statement: Statement, line: bytes, event: str, party: str, here: str) -> None:
         refs = layout.refs_of(statement)

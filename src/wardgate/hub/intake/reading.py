@@ -41,6 +41,7 @@ class Folder:
         findings: What does not hold, in the order in which it was found.
         checked: What was checked, in words, with counts.
         notes: What was not checked, and why.
+        between_machines: Whether the parties are real ones, whose machines and people may fall silent.
     """
 
     root: Path
@@ -50,6 +51,7 @@ class Folder:
     findings: list[Finding] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    between_machines: bool = False
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file.
@@ -94,6 +96,7 @@ def open_folder(root: Path, *, key: bytes | None = None) -> Folder:
         parties = _roster(folder.read(layout.ROSTER))
         folder.keys = {party.name: bytes.fromhex(party.public_key) for party in parties}
         simulated = sum(party.simulated for party in parties)
+        folder.between_machines = simulated == 0
         if simulated:
             folder.notes.append(
                 f"{simulated} of {len(parties)} keys are marked SIMULATED: they show that nothing was altered, and"
