@@ -146,13 +146,28 @@ def test_a_broken_step_leaves_a_reference_and_no_cause_and_may_be_asked_again(to
     data.write_text("CANARY-7f3a,CANARY-1\nCANARY-2,CANARY-3\n")
     town.open("north")
     asked = town.question(study, computation="associations", split="train")
-    said = town.say("north", asked)
-    (failed,) = [one for one in said if isinstance(one, Standing)]
+    assert town.say("north", asked) == [], "the share may come back, so nobody is told yet"
+    town.clock.ticks += 301.0
+    (failed,) = [one for one in town.say("north", asked) if isinstance(one, Standing)]
     assert failed.state == "failed" and len(failed.words) == 12
     assert town.box("north", "questions").names() == []
     assert all(b"CANARY" not in one.to_bytes() for one in town.heard["north"])
     shutil.move(data.with_suffix(".away"), data)
     (answer,) = town.say("north", asked)
+    assert isinstance(answer, Answer) and answer.outcome == "released"
+
+
+def test_a_question_that_found_no_patients_is_answered_when_they_are_back(town: Town) -> None:
+    study = town.agreed()
+    review(town, study)
+    town.kill("north")
+    data = town.premises["north"].root / "data" / "patients.csv"
+    shutil.move(data, data.with_suffix(".away"))
+    town.open("north")
+    assert town.say("north", town.question(study, computation="associations", split="train")) == []
+    shutil.move(data.with_suffix(".away"), data)
+    town.clock.ticks += 3.0
+    (answer,) = [town.opened("north", one) for one in town.work("north")]
     assert isinstance(answer, Answer) and answer.outcome == "released"
 
 

@@ -34,6 +34,8 @@ from wardgate.records.parcel import Parcel
 from wardgate.road.box import Box
 
 AGAIN_SECONDS = 2.0
+LATER_SECONDS = 300.0
+"""A full disk or a share that is not mounted is waited for this long, before the hub is told that a step failed."""
 """After which a parcel is tried again that the system, as by a full disk, did not let through."""
 
 
@@ -61,6 +63,7 @@ class Porter:
     _studies: dict[str, tuple[Files, Proposed]] = field(init=False, default_factory=dict)
     _held: set[str] = field(init=False, default_factory=set)
     _stuck: dict[str, tuple[float, str]] = field(init=False, default_factory=dict)
+    _late: dict[str, float] = field(init=False, default_factory=dict)
     _people: object = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -150,6 +153,7 @@ class Porter:
         self._stuck.pop(name, None)
         try:
             self._deal(name)
+            self._late.pop(name, None)
         except OSError as error:
             self._stuck[name] = self.ticks() + AGAIN_SECONDS, str(error.strerror)
         except Later as failure:
@@ -172,11 +176,11 @@ class Porter:
                 self._box.remove(name)
         except Broken as error:
             self._clerk.refute(name, parcel, str(error), question)
-        except Later:
-            raise
         except StepFailed as failure:
             if question is None:
                 raise RuntimeError("only questions have steps") from None
+            if isinstance(failure, Later) and self.ticks() - self._late.setdefault(name, self.ticks()) < LATER_SECONDS:
+                raise
             self._clerk.stand(question, sha256(parcel.envelope), "failed", failure.reference)
             self._box.remove(name)
 
