@@ -178,6 +178,7 @@ def test_serials_are_never_the_same(today: Founded) -> None:
     assert len(set(made)) == 20
 
 
+@pytest.mark.slow
 def test_the_engine_accepts_every_certificate_by_its_own_checks(today: Founded) -> None:
     pytest.importorskip("nvflare")
     from nvflare.fuel.sec.admin_cert import validate_admin_leaf_cert

@@ -110,6 +110,7 @@ def test_a_hospital_that_dies_while_it_is_made_is_absent_or_whole(tmp_path: Path
     assert every_death(work, check, reset=lambda: _clear(uk.root)) >= 10
 
 
+@pytest.mark.slow
 def test_an_admission_that_dies_has_happened_or_not_and_is_finished_by_asking_again(
     fresh: Founded, tmp_path: Path
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_revocation_that_dies_is_finished_by_asking_again(fresh: Founded) -> N
     assert every_death(work, check, reset=lambda: (fresh.home.members / "uk.json").write_bytes(held)) == 4
 
 
+@pytest.mark.slow
 def test_an_enrolment_with_a_new_key_that_dies_is_finished_by_enrolling_again(fresh: Founded) -> None:
     uk = fresh.sites["uk"]
     asking = site_ask_again(uk, tls_key=fresh.keys)

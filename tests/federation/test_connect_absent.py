@@ -55,6 +55,7 @@ def test_an_exact_sum_is_asked_again_and_the_late_answer_stays_out(tmp_path: Pat
     assert status(hub=road.home.root, study="attacked").sites[2].late == 1
 
 
+@pytest.mark.slow
 def test_a_fit_without_a_site_in_one_round_is_bit_identical_to_one_with_everybody(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -65,6 +66,7 @@ def test_a_fit_without_a_site_in_one_round_is_bit_identical_to_one_with_everybod
     assert fit(steady)[0].beta.tobytes() == fit(unsteady)[0].beta.tobytes()
 
 
+@pytest.mark.slow
 def test_with_drop_out_the_sum_opens_without_the_site_which_then_stays_out(tmp_path: Path) -> None:
     road = make_road(tmp_path, sites=SEVEN, more="drop_out: 0.3\n")
     road.sign_all()

@@ -116,6 +116,7 @@ def test_the_whole_chain_killed_at_every_journal_write_verifies(
     _verifies(finished, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_whole_chain_over_the_road_verifies_with_real_keys(tmp_path: Path) -> None:
     road = make_road(tmp_path)
     road.sign_all()
@@ -142,6 +143,7 @@ def _verifies(finished: Finished, tmp_path: Path) -> None:
     assert b'"simulated":true' not in (out / layout.ROSTER).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_any_journal_write_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     road = make_road(tmp_path)
     road.sign_all()

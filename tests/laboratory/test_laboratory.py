@@ -119,6 +119,7 @@ def test_a_slow_line_is_as_slow_as_it_says(tmp_path: Path) -> None:
     assert whole >= (2_500_000 - 300_000) * 8 / 10e6
 
 
+@pytest.mark.slow
 def test_a_lossy_line_loses_its_share(tmp_path: Path) -> None:
     """Of 2000 packets, 200 are lost on average; fewer than 130 or more than 280 has a chance below 1e-6."""
     with laboratory(tmp_path, {"hub": Line(), "north": Line(loss=0.1)}, seed=1) as lab:

@@ -119,6 +119,7 @@ def check_killed(world: Make, tmp_path: Path, more: str, every: int) -> World:
     return killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["", DROP_OUT])
 def test_a_ward_that_is_killed_again_and_again_ends_with_the_same_study(world: Make, tmp_path: Path, more: str) -> None:
     assert check_killed(world, tmp_path, more, every=11).deaths > 10
@@ -143,6 +144,7 @@ def test_a_question_that_comes_twice_gets_the_same_bytes_without_patients_ledger
     assert (len(here.mortal.log.leaves), lines(here, "home/state/ledger.jsonl")) == (leaves, spent)
 
 
+@pytest.mark.slow
 def test_noise_is_charged_once_however_often_the_ward_is_killed(world: Make) -> None:
     here = world(plan=lambda tries: 1 + 5 * tries)
     here.federation.enrol()
