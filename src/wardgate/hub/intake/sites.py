@@ -24,9 +24,7 @@ def check_sites(folder: Folder, talk: Conversation, study: Study) -> None:
         closing = next((one for one in given if one.answer.computation == "close"), None)
         if closing is None:
             if site in talk.dropped:
-                folder.notes.append(
-                    f"{site} dropped out or left, and never closed: its own log is not here"
-                )
+                folder.notes.append(f"{site} dropped out or left, and never closed: its own log is not here")
                 continue
             _check_absent(folder, site, given)
             continue
