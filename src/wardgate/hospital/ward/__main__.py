@@ -25,6 +25,9 @@ from wardgate.records.errors import Broken, StepFailed, WardgateError
 from wardgate.records.mapping import parse_hospital
 
 POLL_SECONDS = 0.02
+IDLE_POLL_SECONDS = 0.1
+IDLE_AFTER_SECONDS = 10.0
+"""Between two looks into the spool: often while a study runs, seldom when nothing came for a while."""
 
 FINAL = 78
 """Exit code (EX_CONFIG of sysexits.h): starting again is no use until a person has changed something."""
@@ -55,9 +58,14 @@ def keep_door(premises: Premises, *, served_by: int | None = None) -> int:
     def over() -> bool:
         return bool(told) or (served_by is not None and os.getppid() != served_by)
 
+    busy = time.monotonic()
+
     def pause(worked: bool) -> bool:
-        if not worked and not over():
-            time.sleep(POLL_SECONDS)
+        nonlocal busy
+        if worked:
+            busy = time.monotonic()
+        elif not over():
+            time.sleep(IDLE_POLL_SECONDS if time.monotonic() - busy > IDLE_AFTER_SECONDS else POLL_SECONDS)
         return over()
 
     try:

@@ -25,6 +25,8 @@ from wardgate.hospital.wire.roads import Roads, check_job, open_roads
 from wardgate.records.errors import Absent, Refused, Unsupported, WardgateError
 
 POLL_SECONDS = 0.02
+IDLE_POLL_SECONDS = 0.1
+IDLE_AFTER_SECONDS = 10.0
 GREET_SECONDS = 2.0
 ANSWER_SECONDS = 15.0
 AGAIN_SECONDS = 0.5
@@ -104,13 +106,14 @@ class Carrier(Executor):  # type: ignore[misc]
 
 def _carry(roads: Roads, stop: Callable[[], bool]) -> None:
     """Greet once in a while and push what waits, until something is in the way."""
-    greeted = -GREET_SECONDS
+    greeted, busy = -GREET_SECONDS, time.monotonic()
     while not stop():
         if time.monotonic() - greeted >= GREET_SECONDS:
             roads.greet()
             greeted = time.monotonic()
-        roads.lane.push(stop=stop)
-        time.sleep(POLL_SECONDS)
+        if roads.lane.push(stop=stop):
+            busy = time.monotonic()
+        time.sleep(IDLE_POLL_SECONDS if time.monotonic() - busy > IDLE_AFTER_SECONDS else POLL_SECONDS)
 
 
 def _ask(engine: Any, message: bytes) -> bytes:
