@@ -1,4 +1,4 @@
-"""One consortium of three sites, founded once and served once for all tests of the engine that do not end it."""
+"""One consortium of three sites, founded and served once for all tests of a file that do not end it."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from made_consortium import Founded, founded
 from running import Running, free_port, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Founded, Running]]:
     """A hub and two of its three sites over mutual TLS on loopback, as real processes."""
     folder = tmp_path_factory.mktemp("served")
@@ -25,7 +25,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Founded, 
         yield made, run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Founded, Running]]:
     """One site that serves under a hub which allows itself everything."""
     folder = tmp_path_factory.mktemp("evil")
