@@ -34,7 +34,9 @@ def _namespaces_are_allowed() -> None:
 
 
 def _is_about_the_ward(path: Path) -> bool:
-    return "wall" not in path.parts and "wardgate.hospital.ward" in path.read_text()
+    """Whether a test is of the ward and not, beside it, of the wire, which speaks."""
+    text = path.read_text()
+    return "wall" not in path.parts and "wardgate.hospital.ward" in text and "wardgate.hospital.wire" not in text
 
 
 def test_a_socket_opens_outside_and_not_inside(root: Path) -> None:
