@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from wardgate.hospital.app import serving
-from wardgate.hospital.app.serving import FINAL, Served, Side, serve
-from wardgate.hospital.premises import Premises
+from wardgate.hospital.app.serving import Served, Side, serve
+from wardgate.hospital.premises import FINAL, Premises
 from wardgate.records.errors import Invalid, StepFailed
 
 

@@ -12,8 +12,6 @@ from typer.exceptions import TyperException
 from wardgate import __version__
 from wardgate.records.errors import Invalid, StepFailed, WardgateError
 
-SITE_HELP = "A hospital: join, serve, see every question, approve, pause, leave."
-
 JOINING = ("init", "renew", "enrol", "serve")
 """Commands of a hospital that need no code that sees patients; `serve` stays, and should stay small."""
 
@@ -24,11 +22,8 @@ Adds = Callable[[typer.Typer, str], None]
 def _study(app: typer.Typer, _: str) -> None:
     from wardgate.cli import study, study_lead, study_officer
 
-    for command in (study_lead.propose, study_lead.run, study_lead.resume, study_lead.status, study_lead.abort):
-        study.app.command(command.__name__)(command)
-    for decision in (study_officer.review, study_officer.sign, study_officer.refuse):
-        study.app.command(decision.__name__)(decision)
-    app.add_typer(study.app, name="study", help="Write and lock a study; propose, sign and run it between hospitals.")
+    words = "Write and lock a study; propose, sign and run it between hospitals."
+    _add(app, "study", words, study.app, study_lead.app, study_officer.app)
 
 
 def _hub(app: typer.Typer, _: str) -> None:
@@ -40,12 +35,20 @@ def _hub(app: typer.Typer, _: str) -> None:
 def _site(app: typer.Typer, word: str) -> None:
     from wardgate.cli import site
 
+    parts = [site.app]
     if word not in JOINING:
         from wardgate.cli import site_officer
 
-        for command in site_officer.COMMANDS:
-            site.app.command(command.__name__.rstrip("_"))(command)
-    app.add_typer(site.app, name="site", help=SITE_HELP)
+        parts.append(site_officer.app)
+    _add(app, "site", "A hospital: join, serve, see every question, approve, pause, leave.", *parts)
+
+
+def _add(app: typer.Typer, name: str, words: str, *parts: typer.Typer) -> None:
+    """Add one group that has the commands of all parts."""
+    group = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    for part in parts:
+        group.add_typer(part)
+    app.add_typer(group, name=name, help=words)
 
 
 def _data(app: typer.Typer, _: str) -> None:

@@ -1,7 +1,6 @@
 """`wardgate demo`: the whole chain on simulated hospitals, or on a public data set divided into its hospitals."""
 
 import datetime
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,13 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from wardgate.cli.finished import tell_finished, write_finished
 from wardgate.cli.streams import turned_aside
 from wardgate.federation.local import Settings, find_hospitals, run_study
 from wardgate.federation.session import OnEvent
-from wardgate.hub.commons.directory import check_target, write_run
-from wardgate.hub.telling import results_of
-from wardgate.papers.report import render
-from wardgate.papers.summary import summarise
+from wardgate.hub.commons.directory import check_target
 from wardgate.records.errors import Invalid
 from wardgate.records.study_file import parse
 from wardgate.simulate.divide import divide, mapping_beside
@@ -91,22 +88,10 @@ def demo(
             on_event=on_event,
         )
         on_event("write the report and the evidence", 1)
-        results = results_of(finished.run, finished.exchange, simulated=study is None, isolated=isolate)
-        write_run(
-            out,
-            exchange=finished.exchange,
-            run=finished.run,
-            results=results,
-            report_html=render(results),
-            study_text=text,
-            replace=replace,
-            issued_on=issued_on,
+        results = write_finished(
+            out, finished, study_text=text, simulated=study is None, isolated=isolate, replace=replace
         )
-    if json_output:
-        typer.echo((out / "results.json").read_text(encoding="utf-8"))
-        return
-    typer.echo(summarise(results))
-    typer.echo(f"\nReport:  {out / 'report.html'}\nCheck:   {sys.argv[0]} verify {out}")
+    tell_finished(out, results, json_output=json_output)
 
 
 def _mapping(path: Path | None) -> Path | None:

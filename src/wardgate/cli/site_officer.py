@@ -15,11 +15,14 @@ from wardgate.federation.site import Entry, Word
 from wardgate.hospital.premises import Premises
 from wardgate.records.errors import Invalid
 
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
 Study = Annotated[
     str, typer.Argument(help="The study's id, id@version, or the beginning of its SHA-256.", show_default=False)
 ]
 
 
+@app.command("questions")
 def questions(
     folder: SiteFolder,
     study: Annotated[str, typer.Option(help="Of one study.")] = "",
@@ -40,6 +43,7 @@ def questions(
         typer.echo("Nothing was asked yet.")
 
 
+@app.command("book")
 def book(
     folder: SiteFolder,
     study: Annotated[str, typer.Option(help="Of one study.")] = "",
@@ -55,6 +59,7 @@ def book(
         typer.echo(f"{_when(one)}  {one.event:9} {one.words}")
 
 
+@app.command("approvals")
 def approvals(folder: SiteFolder, json_output: AsJson = False) -> None:
     """Show what waits for a person, and what people have said so far."""
     waiting, said = site.waiting(Premises(folder)), site.approvals(Premises(folder))
@@ -82,6 +87,7 @@ def approvals(folder: SiteFolder, json_output: AsJson = False) -> None:
         typer.echo("Nothing waits for a person.")
 
 
+@app.command("approve")
 def approve(
     folder: SiteFolder,
     digest: Annotated[str, typer.Argument(help="As 'site approvals' shows it.", show_default=False)],
@@ -99,6 +105,7 @@ def approve(
     typer.echo(f"{said.word}: {said.words or said.digest[:16]}")
 
 
+@app.command("pause")
 def pause(
     folder: SiteFolder, study: Study, reason: Annotated[str, typer.Option(help="Why; the hub is told.")] = ""
 ) -> None:
@@ -107,12 +114,14 @@ def pause(
     typer.echo(f"{study} is paused here. Go on with: wardgate site resume {folder} {study}")
 
 
+@app.command("resume")
 def resume(folder: SiteFolder, study: Study) -> None:
     """Answer a paused study again."""
     site.resume(Premises(folder), study, now=_now())
     typer.echo(f"{study} goes on here.")
 
 
+@app.command("leave")
 def leave(
     folder: SiteFolder,
     study: Study,
@@ -135,6 +144,7 @@ def leave(
         typer.echo("Nothing of it had left the hospital.")
 
 
+@app.command("result")
 def result(
     folder: SiteFolder,
     study: Study,
@@ -150,6 +160,7 @@ def result(
     typer.echo(f"{', '.join(files)} in {out}")
 
 
+@app.command("members")
 def members(folder: SiteFolder, json_output: AsJson = False) -> None:
     """Show the keys that are known under a name: the hub's, and those of hospitals in signed studies."""
     known = site.members(Premises(folder))
@@ -162,6 +173,7 @@ def members(folder: SiteFolder, json_output: AsJson = False) -> None:
         typer.echo(f"{one.name}  {one.code}  since {one.since[:10]}")
 
 
+@app.command("forget")
 def forget(
     folder: SiteFolder, name: Annotated[str, typer.Argument(help="Whose key is forgotten.", show_default=False)]
 ) -> None:
@@ -176,6 +188,3 @@ def _now() -> str:
 
 def _when(entry: Entry) -> str:
     return entry.at[:19].replace("T", " ")
-
-
-COMMANDS = (questions, book, approvals, approve, pause, resume, leave, result, members, forget)

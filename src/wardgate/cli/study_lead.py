@@ -1,7 +1,7 @@
 """`wardgate study` at the hub: propose a study to hospitals, run it over the road, watch it, stop it."""
 
 import json
-import sys
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from wardgate.cli.files import text_in
+from wardgate.cli.finished import tell_finished, write_finished
 from wardgate.cli.options import AsJson
 from wardgate.cli.running import utc_now
 from wardgate.cli.study import StudyFile
 from wardgate.federation import studies
 from wardgate.federation.connect import Wait, run_connected
-from wardgate.federation.studies import StudyStatus
-from wardgate.hub.commons.directory import check_target, write_run
-from wardgate.hub.telling import results_of
-from wardgate.papers.report import render
-from wardgate.papers.summary import summarise
+from wardgate.federation.studies import SiteStatus, StudyStatus
+from wardgate.hub.commons.directory import check_target
 from wardgate.records.errors import Invalid, WardgateError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 HubFolder = Annotated[Path, typer.Option("--hub", help="The hub's folder.", show_default=False)]
 Named = Annotated[
@@ -38,6 +38,7 @@ OutFolder = Annotated[Path, typer.Option(help="Folder for the report and the evi
 Replace = Annotated[bool, typer.Option(help="Replace an earlier run in the same folder.")]
 
 
+@app.command("propose")
 def propose(
     file: StudyFile,
     hub: HubFolder,
@@ -64,6 +65,7 @@ def propose(
     )
 
 
+@app.command("run")
 def run(
     study: Named,
     hub: HubFolder,
@@ -84,26 +86,13 @@ def run(
     text = studies.text_of(hub=hub, study=study)
     with _watched(hub, study, quiet=json_output):
         finished = run_connected(hub=hub, study=study, now=utc_now, wait=wait)
-        results = results_of(finished.run, finished.exchange, simulated=False, isolated=True)
-        write_run(
-            out,
-            exchange=finished.exchange,
-            run=finished.run,
-            results=results,
-            report_html=render(results),
-            study_text=text,
-            replace=replace,
-            issued_on=finished.issued_on,
-        )
+        results = write_finished(out, finished, study_text=text, simulated=False, isolated=True, replace=replace)
         files = {name: (out / name).read_bytes() for name in ("report.html", "results.json")}
         studies.deliver(hub=hub, study=study, files=files, now=utc_now)
-    if json_output:
-        typer.echo((out / "results.json").read_text(encoding="utf-8"))
-        return
-    typer.echo(summarise(results))
-    typer.echo(f"\nReport:  {out / 'report.html'}\nCheck:   {sys.argv[0]} verify {out}")
+    tell_finished(out, results, json_output=json_output)
 
 
+@app.command("resume")
 def resume(
     study: Named,
     hub: HubFolder,
@@ -120,6 +109,7 @@ def resume(
     run(study, hub, out, patience, sites_needed, replace, json_output)
 
 
+@app.command("status")
 def status(
     hub: HubFolder,
     study: Annotated[str | None, typer.Argument(help="One study; else all of this hub.", show_default=False)] = None,
@@ -137,6 +127,7 @@ def status(
         console.print(_shown(one))
 
 
+@app.command("abort")
 def abort(
     study: Named,
     hub: HubFolder,
@@ -167,29 +158,36 @@ def _watched(hub: Path, study: str, *, quiet: bool) -> Iterator[None]:
 
 def _shown(found: StudyStatus) -> Group:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("site", "decision", "road", "answered", "missed", "out", "in", "last heard", "says", "spent"):
-        table.add_column(name, justify="right" if name in ("answered", "missed", "out", "in") else "left")
+    for name in ("site", "decision", "road", "answered", "missed", "out", "in", "heard"):
+        table.add_column(name, no_wrap=True, justify="right" if name in ("answered", "missed", "out", "in") else "left")
+    table.add_column("says")
     for site in found.sites:
         says = site.words or site.standing.replace("_", " ") or ("asked" if site.waited_for else "")
-        spent = ", ".join(
-            f"{line.split} {'exact ' + str(line.exact_answers) if line.exact_answers else f'epsilon {line.epsilon:g}'}"
-            for line in site.budget
-            if line.exact_answers or line.epsilon
-        )
         table.add_row(
             site.site,
-            site.decision if not site.reason else f"{site.decision}: {site.reason}",
+            site.decision,
             site.lane,
             str(site.answered),
             str(site.missed),
             _bytes(site.bytes_out),
             _bytes(site.bytes_in),
             site.last_heard[11:19],
-            says,
-            spent,
+            says or site.reason,
         )
     head = f"{found.study} version {found.version}: {found.state}" + (f", round {found.round}" if found.round else "")
-    return Group(Text(head, style="bold"), Text(found.words), table, Text(f"code {found.code}", style="dim"))
+    spent = [Text(f"{site.site} spent: {words}") for site in found.sites if (words := _spent(site))]
+    return Group(Text(head, style="bold"), Text(found.words), table, *spent, Text(f"code {found.code}", style="dim"))
+
+
+def _spent(site: SiteStatus) -> str:
+    """Return what a site said that it spent, split by split; nothing before it closed."""
+    parts = []
+    for line in site.budget:
+        spent = [f"epsilon {line.epsilon:.3g}"] if 0 < line.epsilon < math.inf else []
+        spent += [f"{line.exact_answers} exact answers"] if line.exact_answers else []
+        if spent:
+            parts.append(f"{line.split.replace('_', ' ')} {' and '.join(spent)}")
+    return ", ".join(parts)
 
 
 def _bytes(count: int) -> str:

@@ -13,12 +13,15 @@ from wardgate.federation.site import Review
 from wardgate.hospital.premises import Premises
 from wardgate.papers.data_check_text import check_text
 
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
 SiteFolder = Annotated[Path, typer.Option("--site", help="The hospital's folder.", show_default=False)]
 Named = Annotated[
     str, typer.Argument(help="The study's id, id@version, or the beginning of its SHA-256.", show_default=False)
 ]
 
 
+@app.command("review")
 def review(
     site: SiteFolder,
     study: Annotated[str | None, typer.Argument(help="One study; else a list of all.", show_default=False)] = None,
@@ -37,6 +40,7 @@ def review(
         typer.echo(_text(found))
 
 
+@app.command("sign")
 def sign(
     study: Named,
     site: SiteFolder,
@@ -49,6 +53,7 @@ def sign(
     typer.echo(f"Signed: {study} ({decision.study_sha256[:16]}). The hub is told by the next mail.")
 
 
+@app.command("refuse")
 def refuse(
     study: Named,
     site: SiteFolder,

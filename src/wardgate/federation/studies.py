@@ -8,10 +8,10 @@ from wardgate.hub.home import Home
 from wardgate.hub.study import proposal, state
 from wardgate.hub.study.folder import StudyFolder
 from wardgate.hub.study.proposal import Proposed
-from wardgate.hub.study.status import StudyStatus, status_of
+from wardgate.hub.study.status import SiteStatus, StudyStatus, status_of
 from wardgate.records.study_file import parse
 
-__all__ = ["Proposed", "StudyStatus", "abort", "all_studies", "deliver", "propose", "status", "text_of"]
+__all__ = ["Proposed", "SiteStatus", "StudyStatus", "abort", "all_studies", "deliver", "propose", "status", "text_of"]
 
 
 def propose(*, hub: Path, text: str, name: str, seed: int) -> Proposed:

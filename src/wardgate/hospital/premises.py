@@ -10,6 +10,9 @@ DIR/
 from dataclasses import dataclass
 from pathlib import Path
 
+FINAL = 78
+"""Exit code of a side (EX_CONFIG of sysexits.h): starting it again is no use until a person has changed something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Premises:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wardgate.carriage.alone import alone
 from wardgate.carriage.ending import end_group
+from wardgate.carriage.environment import engine_environment
 from wardgate.hub.consortium.founding import read_hub
 from wardgate.hub.consortium.members import members
 from wardgate.hub.engine.conductor import Conductor
@@ -111,7 +112,7 @@ def _server(home: Home, hub: HubFile) -> Iterator["subprocess.Popen[bytes]"]:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env=_environment(home),
+            env=engine_environment(os.environ, scratch=home.engine / "tmp"),
             cwd=workspace,
             start_new_session=True,
         )
@@ -119,19 +120,6 @@ def _server(home: Home, hub: HubFile) -> Iterator["subprocess.Popen[bytes]"]:
         yield process
     finally:
         end_group(process, kindly_seconds=8.0)
-
-
-def _environment(home: Home) -> dict[str, str]:
-    scratch = home.engine / "tmp"
-    scratch.mkdir(mode=0o700, exist_ok=True)
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",
-        "TMPDIR": str(scratch.resolve()),
-        "GRPC_VERBOSITY": "ERROR",
-    }
 
 
 def _conduct(

@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -127,6 +127,22 @@ def check_frame(stream: BinaryIO, *, size: int) -> bytes:
         raise Broken("a parcel has bytes that nobody declared")
     stream.seek(0)
     return read_envelope(stream)
+
+
+def check_blobs(named: Sequence[tuple[str, str]], parcel: Parcel) -> None:
+    """Check that exactly the named blobs are there, in their order.
+
+    Args:
+        named: (name, SHA-256) of each, as the signed record has them.
+
+    Raises:
+        Broken: a blob is missing, altered, or nobody declared it.
+    """
+    if len(named) != len(parcel.blobs):
+        raise Broken(f"the record names {len(named)} blobs, the parcel holds {len(parcel.blobs)}")
+    for (name, digest), blob in zip(named, parcel.blobs, strict=True):
+        if sha256(blob) != digest:
+            raise Broken(f"blob '{name}' does not match its signed digest")
 
 
 def pack_vector(name: str, vector: NDArray[np.generic]) -> tuple[VectorRef, bytes]:

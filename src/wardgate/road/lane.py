@@ -9,6 +9,9 @@ from wardgate.records.parcel import Parcel, check_frame
 from wardgate.road.box import Box
 from wardgate.road.transfer import Garbled, NoRoom, Sender
 
+LARGEST = 2 * 2**30
+"""Bytes of one parcel that either end takes."""
+
 Check = Callable[[Parcel], object]
 """Raises a WardgateError for what may not pass."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from wardgate.hospital.app.isolated import NAMESPACE, check_isolation
-from wardgate.hospital.premises import Premises
+from wardgate.hospital.premises import FINAL, Premises
 from wardgate.records.errors import Invalid, StepFailed
 
 Side = Literal["ward", "wire"]
@@ -30,9 +30,6 @@ AT_ONCE = 5.0
 
 FALSE_STARTS = 3
 """So many of them in a row end the serving."""
-
-FINAL = 78
-"""Exit code (EX_CONFIG of sysexits.h) by which a side says that starting it again is no use."""
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 

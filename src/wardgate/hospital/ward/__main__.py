@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from wardgate.entropy import source
-from wardgate.hospital.premises import Premises
+from wardgate.hospital.premises import FINAL, Premises
 from wardgate.hospital.spool import FolderSpool
 from wardgate.hospital.ward.answering.ward import Ward
 from wardgate.hospital.ward.porter.house import open_house
@@ -28,9 +28,6 @@ POLL_SECONDS = 0.02
 IDLE_POLL_SECONDS = 0.1
 IDLE_AFTER_SECONDS = 10.0
 """Between two looks into the spool: often while a study runs, seldom when nothing came for a while."""
-
-FINAL = 78
-"""Exit code (EX_CONFIG of sysexits.h): starting again is no use until a person has changed something."""
 
 
 def main() -> None:

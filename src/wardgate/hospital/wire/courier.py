@@ -15,8 +15,9 @@ from wardgate.records.envelope import PREDICATES
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.mail import DECISION, NOTICE, PROPOSAL, STANDING, Decision, Notice, Proposal, Standing, open_mail
 from wardgate.records.messages import ANSWER, QUESTION, open_answer, open_question
-from wardgate.records.parcel import Parcel, VectorRef
+from wardgate.records.parcel import Parcel, VectorRef, check_blobs
 from wardgate.road.box import sync
+from wardgate.road.whole import write_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Courier:
         """
         question = open_question(parcel.envelope, hub_key=self.hub_key)
         self._check_study(question.study_sha256)
-        check_blobs(question.vectors, parcel)
+        check_blobs(_named(question.vectors), parcel)
         return self.spool.put("questions", parcel)
 
     def fetch(self, name: str) -> Parcel:
@@ -59,25 +60,12 @@ class Courier:
         self._check_study(answer.study_sha256)
         if answer.site != self.site:
             raise Broken(f"an answer of site {answer.site} lies in the spool of {self.site}")
-        check_blobs(answer.vectors, parcel)
+        check_blobs(_named(answer.vectors), parcel)
         return parcel
 
     def _check_study(self, found: str) -> None:
         if found != self.study_sha256:
             raise Broken(f"a record of another study ({found[:16]}); this is {self.study_sha256[:16]}")
-
-
-def check_blobs(refs: tuple[VectorRef, ...], parcel: Parcel) -> None:
-    """Check that exactly the named blobs are there.
-
-    Raises:
-        Broken: a blob is missing, altered, or nobody declared it.
-    """
-    if len(refs) != len(parcel.blobs):
-        raise Broken(f"the record names {len(refs)} blobs, the parcel holds {len(parcel.blobs)}")
-    for ref, blob in zip(refs, parcel.blobs, strict=True):
-        if sha256(blob) != ref.sha256:
-            raise Broken(f"blob '{ref.name}' does not match its signed digest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +96,7 @@ class Border:
         """
         if kind_of(parcel.envelope) == QUESTION:
             question = open_question(parcel.envelope, hub_key=self.hub_key)
-            check_blobs(question.vectors, parcel)
+            check_blobs(_named(question.vectors), parcel)
             if not self.seen.takes_part(question.study_sha256):
                 raise Broken(f"a question of study {question.study_sha256[:16]}, which this hospital has not signed")
             self.seen.ask(question.study_sha256, sha256(parcel.envelope))
@@ -116,7 +104,7 @@ class Border:
         mail, subjects = open_mail(parcel.envelope, key=self.hub_key)
         if not isinstance(mail, Proposal | Notice):
             raise Broken("the hub sends questions, proposals and notices; found a hospital's word")
-        _check_subjects(subjects if isinstance(mail, Proposal) or parcel.blobs else (), parcel)
+        check_blobs(subjects if isinstance(mail, Proposal) or parcel.blobs else (), parcel)
         return PROPOSAL if isinstance(mail, Proposal) else NOTICE
 
     def outwards(self, parcel: Parcel) -> str:
@@ -129,7 +117,7 @@ class Border:
         if kind_of(parcel.envelope) == ANSWER:
             answer = open_answer(parcel.envelope, site_key=self.ward_key)
             self._own(answer.site)
-            check_blobs(answer.vectors, parcel)
+            check_blobs(_named(answer.vectors), parcel)
             if not self.seen.asked(answer.study_sha256, answer.question_sha256):
                 raise Broken(f"an answer to question {answer.question_sha256[:16]}, which did not come in here")
             return ANSWER
@@ -137,7 +125,7 @@ class Border:
         if not isinstance(mail, Decision | Standing):
             raise Broken("a ward sends answers, decisions and standings; found a hub's word")
         self._own(mail.site)
-        _check_subjects((), parcel)
+        check_blobs((), parcel)
         if isinstance(mail, Standing):
             return STANDING
         self.seen.decide(mail)
@@ -165,10 +153,7 @@ class Seen:
             return
         home = self._home(decision.study_sha256)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = home / "decision.partial"
-        partial.write_bytes(decision.to_bytes())
-        partial.replace(home / "decision.json")
-        sync(home)
+        write_file(home / "decision.json", decision.to_bytes(), mode=0o600)
 
     def takes_part(self, study_sha256: str) -> bool:
         """Say whether the hospital takes part. A pause does not close a study: the ward says that it pauses."""
@@ -216,10 +201,6 @@ def kind_of(envelope: bytes) -> str:
     return kind.removeprefix(PREDICATES)
 
 
-def _check_subjects(subjects: tuple[tuple[str, str], ...], parcel: Parcel) -> None:
-    """Check that exactly the blobs of a piece of mail are there."""
-    if len(subjects) != len(parcel.blobs):
-        raise Broken(f"the mail names {len(subjects)} blobs, the parcel holds {len(parcel.blobs)}")
-    for (name, digest), blob in zip(subjects, parcel.blobs, strict=True):
-        if sha256(blob) != digest:
-            raise Broken(f"blob '{name}' does not match its signed digest")
+def _named(vectors: tuple[VectorRef, ...]) -> list[tuple[str, str]]:
+    """Return names and digests of the vectors beside a record."""
+    return [(ref.name, ref.sha256) for ref in vectors]

@@ -13,11 +13,8 @@ from wardgate.hospital.wire.greeted import keep_greeting
 from wardgate.hospital.wire.known import Known
 from wardgate.records.errors import Refused
 from wardgate.records.mail import PROTOCOL
-from wardgate.road.lane import Lane, holds, taken_into
+from wardgate.road.lane import LARGEST, Lane, holds, taken_into
 from wardgate.road.transfer import Call, Receiver, Sender
-
-LARGEST = 2 * 2**30
-"""Bytes of one parcel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

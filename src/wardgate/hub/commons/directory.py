@@ -9,7 +9,6 @@ from pathlib import Path
 
 from wardgate.hub import layout
 from wardgate.hub.chain import Run
-from wardgate.hub.commons.durable import sync
 from wardgate.hub.commons.joint import joint_certificate
 from wardgate.hub.exchange import Exchange
 from wardgate.records.canonical import sha256
@@ -22,6 +21,7 @@ from wardgate.records.parcel import VectorRef
 from wardgate.records.results import Results
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
+from wardgate.road.box import sync
 
 File = tuple[str, Iterable[bytes]]
 

@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from wardgate.road.box import sync
+
 
 def write_whole(target: Path, content: bytes) -> None:
     """Write all or nothing; an earlier file at `target` is replaced at once, or stays as it was.
@@ -23,12 +25,3 @@ def write_whole(target: Path, content: bytes) -> None:
         sync(target.parent)
     finally:
         part.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

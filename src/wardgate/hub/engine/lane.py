@@ -14,11 +14,10 @@ from wardgate.records.mail import DECISION, PROTOCOL, STANDING
 from wardgate.records.messages import ANSWER
 from wardgate.records.parcel import Parcel
 from wardgate.road.box import Box
-from wardgate.road.lane import Lane, holds, taken_into
+from wardgate.road.lane import LARGEST, Lane, holds, taken_into
 from wardgate.road.transfer import Call, Receiver, Sender, check_protocol
 
 AWAY_SECONDS = 12
-LARGEST = 2 * 2**30
 
 
 class SiteLane:

@@ -1,7 +1,6 @@
 """The engine's workspaces at the hub, server and coordinator: written at every start, all below the hub's folder."""
 
 import json
-import os
 from pathlib import Path
 
 from wardgate.carriage.logs import log_config
@@ -9,6 +8,7 @@ from wardgate.hub.consortium.founding import COORDINATOR, COORDINATOR_KEY, ROOT,
 from wardgate.hub.engine.job import CONTROLLER
 from wardgate.hub.home import Home
 from wardgate.records.hub_file import IDENTITY, HubFile
+from wardgate.road.whole import write_file
 
 ADMISSION = "wardgate.hub.engine.admission.Admission"
 
@@ -63,8 +63,8 @@ def write_workspaces(home: Home, hub: HubFile, *, disabled: tuple[str, ...]) -> 
         },
     }
     for path, document in documents.items():
-        _write(path, json.dumps(document, indent=1))
-    _write(server / "startup" / "rootCA.pem", (home.authority / ROOT).read_text(encoding="ascii"))
+        write_file(path, json.dumps(document, indent=1).encode(), mode=0o600)
+    write_file(server / "startup" / "rootCA.pem", (home.authority / ROOT).read_bytes(), mode=0o600)
 
 
 def _server(home: Home, hub: HubFile) -> dict[str, object]:
@@ -164,10 +164,3 @@ def _coordinator(home: Home, hub: HubFile) -> dict[str, object]:
             "ca_cert": str(ca / ROOT),
         },
     }
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    partial.replace(path)

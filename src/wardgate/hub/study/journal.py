@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wardgate.hub.commons.durable import sync
 from wardgate.hub.study.folder import StudyFolder
 from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.record import Digest, Name, Record
+from wardgate.road.box import sync
 
 START = sha256(b"wardgate/study-journal/1")
 """What the first line names as the one before."""

@@ -5,7 +5,7 @@ Questions are linked from here into the boxes of the sites, and answers from whe
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardgate.records.canonical import sha256
@@ -23,9 +23,10 @@ class Shelf:
     """
 
     folder: Path
+    _box: Box = field(init=False)
 
     def __post_init__(self) -> None:
-        Box(self.folder)
+        self._box = Box(self.folder)
 
     def put(self, parcel: Parcel) -> str:
         """Store a parcel and return its name.
@@ -34,7 +35,7 @@ class Shelf:
             Invalid: no room.
         """
         try:
-            return Box(self.folder).put(parcel)
+            return self._box.put(parcel)
         except OSError as error:
             raise _no_room(error) from error
 
@@ -81,7 +82,7 @@ class Shelf:
             Broken: it is missing, or was altered.
         """
         try:
-            return Box(self.folder).read(name)
+            return self._box.read(name)
         except Broken as error:
             raise Broken(f"{error}; the run's journal names it, so put the folder back as it was") from error
 
@@ -91,7 +92,7 @@ class Shelf:
         Raises:
             Broken: it is missing, or no parcel.
         """
-        with Box(self.folder).open(name) as stream:
+        with self._box.open(name) as stream:
             return read_envelope(stream)
 
     def envelope_digest(self, name: str) -> str | None:

@@ -34,9 +34,10 @@ from wardgate.records.parcel import Parcel
 from wardgate.road.box import Box
 
 AGAIN_SECONDS = 2.0
+"""After which a parcel is tried again that the system, as by a full disk, did not let through."""
+
 LATER_SECONDS = 300.0
 """A full disk or a share that is not mounted is waited for this long, before the hub is told that a step failed."""
-"""After which a parcel is tried again that the system, as by a full disk, did not let through."""
 
 
 @dataclass(slots=True, kw_only=True)

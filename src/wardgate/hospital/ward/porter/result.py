@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from wardgate.records.canonical import sha256
 from wardgate.records.errors import Broken, Invalid
 from wardgate.records.mail import Notice
-from wardgate.records.parcel import Parcel
+from wardgate.records.parcel import Parcel, check_blobs
 from wardgate.road.whole import write_file
 
 MOST_FILES = 8
@@ -30,11 +29,9 @@ def keep_result(folder: Path, parcel: Parcel, notice: Notice, subjects: tuple[tu
         raise Broken(f"files beside a notice that a study is {notice.event}; only a finished one has results")
     if len(subjects) != len(parcel.blobs) or len(subjects) > MOST_FILES:
         raise Broken(f"the notice names {len(subjects)} files and brings {len(parcel.blobs)}; at most {MOST_FILES}")
-    for (name, digest), blob in zip(subjects, parcel.blobs, strict=True):
-        if not _NAME.fullmatch(name):
-            raise Broken("the notice names a file as no result is named")
-        if sha256(blob) != digest:
-            raise Broken(f"'{name}' beside the notice does not match its signed digest")
+    if not all(_NAME.fullmatch(name) for name, _ in subjects):
+        raise Broken("the notice names a file as no result is named")
+    check_blobs(subjects, parcel)
     place = folder / "result"
     place.mkdir(mode=0o700, exist_ok=True)
     for (name, _), blob in zip(subjects, parcel.blobs, strict=True):

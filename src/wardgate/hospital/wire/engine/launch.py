@@ -13,13 +13,11 @@ from types import FrameType
 
 from wardgate.carriage.alone import alone
 from wardgate.carriage.ending import end_group
-from wardgate.hospital.premises import Premises
+from wardgate.carriage.environment import engine_environment
+from wardgate.hospital.premises import FINAL, Premises
 from wardgate.hospital.wire.engine.workspace import write_workspace
 from wardgate.hospital.wire.known import Known, read_known
 from wardgate.records.errors import Invalid, Refused, Unsupported, WardgateError
-
-FINAL = 78
-"""Exit code (EX_CONFIG of sysexits.h): starting again is no use until a person has changed something."""
 
 PAUSES = (1.0, 2.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 60.0
@@ -128,21 +126,14 @@ class _Kept:
             *("--set", "secure_train=true", f"uid={site}", f"org={site}", "config_folder=config"),
             f"heart_beat_interval={HEART_BEAT_SECONDS}",
         ]
+        environment = engine_environment(os.environ, scratch=self._premises.wire / "tmp")
         return subprocess.Popen(  # noqa: S603 - fixed program, own arguments
-            command, stdin=subprocess.DEVNULL, env=self._environment(), cwd=root, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            cwd=root,
+            start_new_session=True,
         )
-
-    def _environment(self) -> dict[str, str]:
-        scratch = self._premises.wire / "tmp"
-        scratch.mkdir(mode=0o700, exist_ok=True)
-        return {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "MALLOC_ARENA_MAX": "2",
-            "TMPDIR": str(scratch),
-            "GRPC_VERBOSITY": "ERROR",
-        }
 
     def _over(self) -> bool:
         return self._stopped or (self._served_by is not None and os.getppid() != self._served_by)

@@ -6,13 +6,13 @@ pass our own filter. Nothing here imports the engine.
 """
 
 import json
-import os
 from pathlib import Path
 
 from wardgate.carriage.logs import log_config
 from wardgate.hospital.premises import Premises
 from wardgate.records.enrolment_file import SiteResponse
 from wardgate.records.errors import Unsupported
+from wardgate.road.whole import write_file
 
 EXECUTOR = "wardgate.hospital.wire.engine.executor.Carrier"
 FILTER = "wardgate.hospital.wire.engine.filter.Nothing"
@@ -44,8 +44,8 @@ def write_workspace(premises: Premises, response: SiteResponse) -> Path:
     root = premises.engine
     for folder in (root, root / "startup", root / "local"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(root / "startup" / "client.crt", response.certificate)
-    _write(root / "startup" / "rootCA.pem", response.root)
+    write_file(root / "startup" / "client.crt", response.certificate.encode(), mode=0o600)
+    write_file(root / "startup" / "rootCA.pem", response.root.encode(), mode=0o600)
     documents = {
         "startup/fed_client.json": _client(premises, response),
         "local/resources.json": resources(),
@@ -54,7 +54,7 @@ def write_workspace(premises: Premises, response: SiteResponse) -> Path:
         "local/log_config.json": log_config(most_bytes=2_000_000),
     }
     for name, document in documents.items():
-        _write(root / name, json.dumps(document, indent=1))
+        write_file(root / name, json.dumps(document, indent=1).encode(), mode=0o600)
     return root
 
 
@@ -121,10 +121,3 @@ def privacy() -> dict[str, object]:
         "scopes": [{"name": name, "properties": {}, "task_result_filters": [{"path": FILTER, "args": {}}]}],
         "default_scope": name,
     }
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    partial.replace(path)
