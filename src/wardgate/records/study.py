@@ -10,6 +10,7 @@ from wardgate.records.dictionary import Dictionary
 from wardgate.records.entry import Criterion, Entry, Group, Outcome, Rule
 from wardgate.records.feature import ClinicalRule, Feature, Relation, Subgroup
 from wardgate.records.gate_policy import GatePolicy
+from wardgate.records.network import Architecture
 from wardgate.records.record import Name, Number, Record
 
 SCHEMA = "wardgate/study/1"
@@ -175,6 +176,7 @@ class Study(Record):
         joint_site: Whether the joint corpus tells hospitals apart: `keep` counts by site and leaves the column `site`
             in the corpus, `drop` counts by site and leaves it out; absent, all hospitals count as one.
         analyses: Federated computations that hospitals answer beside the chain's own.
+        networks: Neural networks that may be trained, by name, layer by layer; hospitals train no others.
         concept_sets: Clinical ideas as codes, by the names under which entry, label and features ask for them.
         relations, joint, sensitive: What the gate asks of a corpus beside its rules; see `records.dictionary`.
     """
@@ -203,6 +205,7 @@ class Study(Record):
     joint_site: Literal["keep", "drop"] | None = None
     concept_sets: ConceptSets | None = None
     analyses_: tuple[Name, ...] | None = Field(default=None, alias="analyses")
+    networks_: dict[Name, Architecture] | None = Field(default=None, alias="networks")
     recalibration_records: int = Field(default=50, ge=0, le=50)
     sites: tuple[Name, ...]
     sources: str = ""
@@ -258,6 +261,11 @@ class Study(Record):
     def analyses(self) -> tuple[str, ...]:
         """Federated computations that hospitals answer beside the chain's own; none unless the study lists them."""
         return self.analyses_ or ()
+
+    @property
+    def networks(self) -> dict[str, Architecture]:
+        """Networks that may be trained, by name; none unless the study locks them."""
+        return self.networks_ or {}
 
     @property
     def dictionary(self) -> Dictionary:

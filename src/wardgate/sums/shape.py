@@ -3,7 +3,9 @@
 Hub and ward work out the same shape from the same public parameters; nothing here depends on data.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +41,16 @@ class Bounded:
         vector: Shape (d,).
         shape: The public bound per person.
         persons: Persons behind it.
+        probability: With which every person, independently of all others and in secret, fell into it; below 1 a sum
+            with noise costs less.
+        said: Words about this site's work that go beside the sum in the open, out of a fixed list. Never with noise.
     """
 
     vector: Vector
     shape: Shape
     persons: int
+    probability: float = 1.0
+    said: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def checked(self) -> "Bounded":
         """Return itself if no entry exceeds persons x bound.

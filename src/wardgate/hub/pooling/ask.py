@@ -26,6 +26,7 @@ class Ask:
         arrays: Named vectors that travel beside the question.
         blobs: Named opaque bytes that travel beside it, for every site.
         site_blobs: Further named bytes for one site each.
+        beside: Asks of other sites that go out at the same time; no site is in two of them.
     """
 
     what: str
@@ -38,6 +39,12 @@ class Ask:
     arrays: tuple[tuple[str, Vector], ...] = ()
     blobs: tuple[tuple[str, bytes], ...] = ()
     site_blobs: Mapping[str, tuple[tuple[str, bytes], ...]] = field(default_factory=dict)
+    beside: tuple["Ask", ...] = ()
+
+    @property
+    def all(self) -> tuple["Ask", ...]:
+        """This ask and those beside it."""
+        return (self, *self.beside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,9 @@ class Told:
         sites: Whose sum it is, sorted; fewer than were asked where some dropped out.
         bytes_out: Bytes that left hospitals for this ask.
         bytes_in: Bytes that entered hospitals for this ask.
+        said: What sites said beside their masked answers, by site.
+        beside: What came of the asks beside it, in their order.
+        failed: Why a sum that has others beside it, or lies beside one, stayed closed; it then has no total.
     """
 
     total: Vector | None = None
@@ -63,6 +73,14 @@ class Told:
     sites: tuple[str, ...] = ()
     bytes_out: int = 0
     bytes_in: int = 0
+    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    beside: tuple["Told", ...] = ()
+    failed: str = ""
+
+    @property
+    def all(self) -> tuple["Told", ...]:
+        """This and what came beside it."""
+        return (self, *self.beside)
 
     @property
     def bytes_moved(self) -> int:

@@ -1,0 +1,43 @@
+"""What every question about a network has in common: the network as the study locks it, and usable weights."""
+
+import numpy as np
+
+from wardgate.computations.computation import Vector
+from wardgate.measures.layers.tensors import size
+from wardgate.records.errors import Invalid
+from wardgate.records.network import Architecture
+from wardgate.records.study import Study
+
+LARGEST_WEIGHT = 1e4
+"""Of any weight that a question brings: beyond it the arithmetic could leave its range for some persons only."""
+
+
+def pinned(study: Study, *, network: str, sha256: str) -> Architecture:
+    """Return the network that a question names, as the locked study has it.
+
+    Raises:
+        Invalid: the study locks no such network, or another one under this name.
+    """
+    found = study.networks.get(network)
+    if found is None:
+        known = ", ".join(f"'{name}'" for name in sorted(study.networks)) or "none"
+        raise Invalid(f"the locked study has no network '{network}'; it has {known}")
+    if found.sha256 != sha256:
+        raise Invalid(
+            f"network '{network}' of the locked study has digest {found.sha256[:16]}..., the question names"
+            f" {sha256[:16]}...; a changed network needs a new version of the study"
+        )
+    return found
+
+
+def check_weights(architecture: Architecture, weights: Vector, *, count: int = 1) -> None:
+    """Check vectors of weights that travel beside a question, one after the other.
+
+    Raises:
+        Invalid: of another length, not finite, or too large.
+    """
+    expected = count * size(architecture)
+    if weights.shape != (expected,):
+        raise Invalid(f"expected {expected} weights, found an array of shape {weights.shape}")
+    if not bool(np.all(np.abs(weights) <= LARGEST_WEIGHT)):
+        raise Invalid(f"a weight is not finite, or larger than {LARGEST_WEIGHT:g}")
