@@ -16,11 +16,13 @@ from wardgate.computations.glm import Glm
 from wardgate.computations.marginals import Marginals
 from wardgate.computations.model_scores import ModelScores
 from wardgate.computations.moments import Moments
+from wardgate.computations.network_gradient import NetworkGradient
 from wardgate.computations.newton import Newton
 from wardgate.computations.platt import Platt
 from wardgate.computations.score_bins import ScoreBins
 from wardgate.computations.summaries import Summaries
 from wardgate.computations.tables import Tables
+from wardgate.records.canonical import number_of
 from wardgate.records.errors import Invalid
 from wardgate.records.messages import Question
 from wardgate.records.parcel import unpack_vector
@@ -51,6 +53,17 @@ MENU: Mapping[str, type[Computation]] = MappingProxyType(
 
 OF_THE_CHAIN = frozenset({Newton.name, ScoreBins.name, Marginals.name})
 """What every study needs; anything else is answered only where the locked study lists it under `analyses`."""
+
+
+def probability_of(question: Question) -> float:
+    """Return with which chance every person falls, in secret, into the sum that is asked for; 1 for most.
+
+    Raises:
+        Invalid: a question of a sampled sum states none.
+    """
+    if question.computation != NetworkGradient.name:
+        return 1.0
+    return number_of(question.parameters.get("probability", ""))
 
 
 def read(question: Question, blobs: Sequence[bytes]) -> Computation:

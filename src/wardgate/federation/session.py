@@ -1,6 +1,6 @@
 """An open study: hospitals that were introduced to each other, and drivers that ask them."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.enrolment import Enrolled
 from wardgate.records.errors import Aborted, CheckFailed, Invalid, Vanished
 from wardgate.records.messages import SplitName
+from wardgate.records.parcel import Parcel
 from wardgate.records.study import Study
 
 T = TypeVar("T")
@@ -144,6 +145,8 @@ class Federation:
             CheckFailed: the sum cannot be opened.
             Broken: an answer is forged or damaged, and nothing can go on without it.
         """
+        if ask.beside:
+            return self._beside(ask)
         left = self.retries if ask.shape is not None and ask.noise_multiplier is None else 0
         gone = sorted(self.carrier.gone & set(ask.sites))
         if gone and ask.shape is not None and not self.exchange.recovering(len(ask.sites)):
@@ -161,14 +164,62 @@ class Federation:
 
     def _once(self, ask: Ask) -> Told:
         self.on_event(ask.what, len(ask.sites))
-        conversation = self.exchange.converse(ask)
-        try:
-            questions = next(conversation)
-            while True:
-                questions = conversation.send(self.carrier.carry(questions, computation=ask.computation))
-        except StopIteration as end:
-            told: Told = end.value
-            return told
+        (told,) = self._converse([ask])
+        if isinstance(told, CheckFailed):
+            raise told
+        return told
+
+    def _beside(self, ask: Ask) -> Told:
+        """Ask several groups of sites at the same time; a sum that stays closed keeps no other from opening.
+
+        Raises:
+            Invalid: a site is in two of them.
+            Broken: an answer is forged or damaged.
+        """
+        named = [site for one in ask.all for site in one.sites]
+        if len(set(named)) != len(named):
+            raise Invalid(f"{ask.what}: a site stands in two of the sums that are asked at the same time")
+        self.on_event(ask.what, len(named))
+        asks = [replace(one, beside=()) for one in ask.all]
+        found: list[Told] = []
+        for one, told in zip(asks, self._converse(asks), strict=True):
+            try:
+                if isinstance(told, Vanished) and one.noise_multiplier is None and self.retries:
+                    told = self.ask(one)
+                if isinstance(told, CheckFailed):
+                    raise told
+                found.append(told)
+            except Aborted:
+                raise
+            except CheckFailed as failed:
+                found.append(Told(sites=one.sites, failed=str(failed)))
+        return replace(found[0], beside=tuple(found[1:]))
+
+    def _converse(self, asks: Sequence[Ask]) -> list[Told | CheckFailed]:
+        """Hold the conversations of asks of different sites in step; return what came of each."""
+        talks = [self.exchange.converse(one) for one in asks]
+        found: dict[int, Told | CheckFailed] = {}
+        waiting: dict[int, Mapping[str, Parcel]] = {}
+
+        def go_on(place: int, answers: Mapping[str, Parcel] | None) -> None:
+            try:
+                waiting[place] = talks[place].send(answers)  # type: ignore[arg-type]  # None begins a conversation
+            except StopIteration as end:
+                found[place] = end.value
+            except Aborted:
+                raise
+            except CheckFailed as failed:
+                found[place] = failed
+
+        for place in range(len(talks)):
+            go_on(place, None)
+        while waiting:
+            asked, waiting = waiting, {}
+            together = {site: parcel for questions in asked.values() for site, parcel in questions.items()}
+            answers = self.carrier.carry(together, computation=asks[0].computation)
+            for place, questions in asked.items():
+                go_on(place, {site: answers[site] for site in questions if site in answers})
+        return [found[place] for place in range(len(talks))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,7 +201,14 @@ class Exchange:
                 bytes_in=taken.bytes_in,
             )
         opened, noise = self._open(ask, asked, taken.admitted)
-        return Told(total=opened, noise=noise, bytes_out=taken.bytes_out, bytes_in=taken.bytes_in, sites=ask.sites)
+        return Told(
+            total=opened,
+            noise=noise,
+            bytes_out=taken.bytes_out,
+            bytes_in=taken.bytes_in,
+            sites=ask.sites,
+            said={site: one.answer.statement for site, one in taken.admitted.items() if one.answer.statement},
+        )
 
     def admit(self, ask: Ask, asked: Mapping[str, tuple[Question, Parcel]], answers: Mapping[str, Parcel]) -> "Taken":
         """Verify answers, decide again on each, and keep and count them.

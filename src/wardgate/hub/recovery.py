@@ -165,6 +165,7 @@ def recoverable(desk: Desk, ask: Ask) -> Generator[dict[str, Parcel], Mapping[st
         bytes_out=seen.bytes_out,
         bytes_in=seen.bytes_in,
         sites=survivors,
+        said={site: given[site].answer.statement for site in survivors if given[site].answer.statement},
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wardgate.entropy import Entropy
 from wardgate.records.canonical import canonical, text_of
-from wardgate.records.claim import GaussianEvent
+from wardgate.records.claim import GaussianEvent, SampledGaussianEvent
 from wardgate.records.errors import Invalid, Unsupported
 from wardgate.sums import ring
 from wardgate.sums.batch import MIN_SITES, Slot
@@ -289,16 +289,21 @@ def contribute_alone(
     return ring.decode(alone, exponents=plan.exponents)
 
 
-def claim_event(plan: SumPlan, *, what: str = "sum") -> GaussianEvent:
+def claim_event(plan: SumPlan, *, what: str = "sum", probability: float = 1.0) -> GaussianEvent | SampledGaussianEvent:
     """Return what the plan promises, for the budget and the claim.
 
     It holds against the hub with up to `tolerated` colluding sites, for the persons of all other sites.
+
+    Args:
+        probability: With which every person of a site, in secret, fell into its addend.
 
     Raises:
         Invalid: the plan has no noise; count it as an exact answer.
     """
     if plan.noise_multiplier is None:
         raise Invalid("an exact sum has no Gaussian event; count it as an exact answer")
+    if probability < 1:
+        return SampledGaussianEvent(noise_multiplier=plan.noise_multiplier, probability=probability, count=1, what=what)
     return GaussianEvent(noise_multiplier=plan.noise_multiplier, count=1, what=what)
 
 

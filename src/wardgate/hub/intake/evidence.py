@@ -1,5 +1,9 @@
 """Does evidence speak of what was asked? The policy judges evidence; here it is held against the question."""
 
+from collections.abc import Mapping
+
+from wardgate.computations.menu import probability_of
+from wardgate.computations.network_update import OUTCOMES
 from wardgate.measures.disclosure import unrounded
 from wardgate.records.canonical import number_of
 from wardgate.records.errors import Broken
@@ -53,10 +57,19 @@ def check_evidence(answer: Answer, question: Question, *, persons: int, step: fl
             raise Broken(f"the evidence states {name} = {measured.get(name)}, question and answer make it {value}")
     if terms is None:
         return
-    stated = [(event.noise_multiplier, event.count) for event in evidence.claim.gaussian]
-    wanted = [] if terms.noise_multiplier is None else [(terms.noise_multiplier, 1)]
+    claim, probability = evidence.claim, probability_of(question)
+    stated = [(event.noise_multiplier, 1.0, event.count) for event in claim.gaussian]
+    stated += [(event.noise_multiplier, event.probability, event.count) for event in claim.sampled]
+    wanted = [] if terms.noise_multiplier is None else [(terms.noise_multiplier, probability, 1)]
     if stated != wanted or (evidence.claim.kind == "exact") != (terms.noise_multiplier is None):
         raise Broken("the evidence claims other noise than the question asks for")
+    if answer.outcome == "released" and not _may_say(answer.statement, exact=terms.noise_multiplier is None):
+        raise Broken("the answer to a sum says more beside it than a hospital may say of its work")
+
+
+def _may_say(statement: Mapping[str, object], *, exact: bool) -> bool:
+    """Whether words beside a masked answer are none, or beside an exact one how training went, out of a fixed list."""
+    return not statement or (exact and statement.keys() == {"training"} and statement["training"] in OUTCOMES)
 
 
 def check_kind(evidence: Evidence, question: Question) -> None:

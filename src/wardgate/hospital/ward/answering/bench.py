@@ -9,6 +9,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
+from wardgate.entropy import Entropy
 from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.gate.door import Door
 from wardgate.hospital.ward.gate.released import Released
@@ -38,6 +39,7 @@ class Bench:
         rosters: By digest, the least persons of every site that a roster introduces.
         least: The least persons of every site of any roster.
         kept: What a computation remembers between two questions.
+        own: The same, and also over a restart: bytes by name.
         released: Corpora of these persons that left before; nothing where the hospital keeps no memory.
     """
 
@@ -58,6 +60,7 @@ class Bench:
     rosters: dict[str, dict[str, int]] = field(default_factory=dict)
     least: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    own: dict[str, bytes] = field(default_factory=dict)
     generator: Fitted | None = None
     released: Released | None = None
     attempts: int = 0
@@ -68,6 +71,11 @@ class Bench:
     def site(self) -> str:
         """This hospital's name in the study."""
         return self.hospital.id
+
+    @property
+    def entropy(self) -> Entropy:
+        """The generator of this hospital's keys and noise."""
+        return self.door.entropy
 
     @property
     def generator_name(self) -> str:

@@ -1,11 +1,15 @@
 """Summed answers: which computation, on whose persons, within which bound."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from wardgate.computations.cox import Cox
 from wardgate.computations.critic import Critic
 from wardgate.computations.glm import Glm
 from wardgate.computations.menu import MENU, OF_THE_CHAIN, read
+from wardgate.computations.network_gradient import NetworkGradient
+from wardgate.computations.network_update import NetworkUpdate
 from wardgate.computations.tables import Tables
 from wardgate.hospital.ward.answering.bench import Bench, Vector
 from wardgate.hospital.ward.gate.candidate import Summed
@@ -49,8 +53,10 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     persons = sum(introduced[site] for site in terms.roster)
     if terms.noise_multiplier is not None and isinstance(asked, Glm | Cox):
         asked.check_noise()
-    if isinstance(asked, Critic):
+    if isinstance(asked, Critic | NetworkUpdate | NetworkGradient):
         asked.check_noise(terms.noise_multiplier)
+    if terms.noise_multiplier is not None and bounded.said:
+        bounded = replace(bounded, said={})
     if terms.noise_multiplier is None and isinstance(asked, Tables):
         asked.check_exact(bench.study, persons_at_least=int(persons * share))
     return Summed(
@@ -61,6 +67,7 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
         share=share,
         persons_at_least=int(persons * share),
         opening=opening,
+        said=bounded.said,
     )
 
 

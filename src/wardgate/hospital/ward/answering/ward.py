@@ -15,7 +15,16 @@ from wardgate.hospital.ward.answering.bench import Bench
 from wardgate.hospital.ward.answering.closing import closing
 from wardgate.hospital.ward.answering.corpus import best_try
 from wardgate.hospital.ward.answering.federated import summed
-from wardgate.hospital.ward.answering.kept.effects import Before, Effect, before, changed, enact, take_fit, take_seats
+from wardgate.hospital.ward.answering.kept.effects import (
+    Before,
+    Effect,
+    before,
+    changed,
+    enact,
+    take_fit,
+    take_own,
+    take_seats,
+)
 from wardgate.hospital.ward.answering.kept.folder import Folder, Later, Outcome
 from wardgate.hospital.ward.answering.recovery import confirm, deposit, reveal, take_shares
 from wardgate.hospital.ward.answering.review import check_same, described, lay_out, open_bench, read_cohort
@@ -209,6 +218,7 @@ class Ward:
             pending |= outcome.effect.get("pending", {})
         if self._bench is not None:
             take_seats(kept.seats, pending, bench=self._bench, thing=kept.thing)
+            take_own(kept.own, bench=self._bench, thing=kept.thing)
         self._awake = True
 
     def _bench_again(self, kept: Folder, joined: Effect) -> Bench:

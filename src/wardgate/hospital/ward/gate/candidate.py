@@ -58,6 +58,7 @@ class Summed:
         persons_of: Persons at least of every site that was ever introduced, over all splits.
         share: Share of persons in this split.
         persons_at_least: Persons at least of the whole sum, in this split.
+        said: Words out of a fixed list that go beside an exact sum in the open.
     """
 
     split: SplitName
@@ -67,6 +68,7 @@ class Summed:
     share: float
     persons_at_least: int
     opening: int | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ Where anything on that way is missing, nothing leaves.
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.gate.candidate import Candidate, Confirmation, CorpusTry, Pending, Sited, Statement, Summed
@@ -21,7 +22,7 @@ from wardgate.privacy.budget import Release, Spending, Split
 from wardgate.records.bands import band
 from wardgate.records.canonical import canonical, sha256, text_of
 from wardgate.records.certificate_parts import Spent
-from wardgate.records.claim import Claim, GaussianEvent
+from wardgate.records.claim import Claim, GaussianEvent, SampledGaussianEvent
 from wardgate.records.confirmation import confirmed_bytes
 from wardgate.records.corpus_file import write_corpus
 from wardgate.records.envelope import Signer, seal
@@ -177,10 +178,12 @@ class Door:
                 f" {wanted} of {len(terms.roster)} must be tolerated"
             )
         split, what = _split(question), f"{question.computation} over {len(terms.roster)} sites"
-        events = () if exact else (claim_event(plan).model_copy(update={"what": question.computation}),)
-        claim = EXACT if exact else _dp(events, self.study.budget.delta, self.entropy.name)
+        event = None if exact else claim_event(plan, what=question.computation, probability=bounded.probability)
+        claim = EXACT if event is None else _dp(event, self.study.budget.delta, self.entropy.name)
         kind: Release = "joint-corpus" if question.computation == "marginals" else "sum"
-        spending = Spending(population=POPULATION, split=split, what=what, kind=kind, gaussian=events, exact=int(exact))
+        spending = Spending(
+            population=POPULATION, split=split, what=what, kind=kind, exact=int(exact), **_random(event)
+        )
         roster = frozenset(terms.roster)
         evidence = summed_evidence(
             self.ledger,
@@ -225,6 +228,7 @@ class Door:
             question_sha256,
             evidence=evidence,
             verdict=verdict.outcome,
+            statement=dict(candidate.said),
             blobs=[pack_vector("masked", masked)],
             opening=candidate.opening,
         )
@@ -379,10 +383,21 @@ class Door:
         return Parcel(envelope, tuple(data for _, data in packed))
 
 
+def _random(event: GaussianEvent | SampledGaussianEvent | None) -> dict[str, Any]:
+    """Return an event under the name of its kind."""
+    match event:
+        case None:
+            return {}
+        case SampledGaussianEvent():
+            return {"sampled": (event,)}
+        case GaussianEvent():
+            return {"gaussian": (event,)}
+
+
 @lru_cache(maxsize=1024)
-def _dp(events: tuple[GaussianEvent, ...], delta: float, source: str) -> Claim:
+def _dp(event: GaussianEvent | SampledGaussianEvent, delta: float, source: str) -> Claim:
     return dp_claim(
-        gaussian=events,
+        **_random(event),
         delta=delta,
         covers=("the released vector",),
         excludes=("public ranges, categories and bins of the study", "the rosters and the study's choices"),

@@ -4,8 +4,9 @@ Patients are not in it, but for a fitted generator, whose second fit would cost 
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from wardgate.hospital.ward.answering.bench import Bench
@@ -43,6 +44,7 @@ class Before:
     attempts: int = 0
     verdicts: int = 0
     fitted: Fitted | None = None
+    own: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def before(leaves: int, door: Door | None, bench: Bench | None) -> Before:
@@ -59,6 +61,7 @@ def before(leaves: int, door: Door | None, bench: Bench | None) -> Before:
         attempts=bench.attempts,
         verdicts=len(bench.verdicts),
         fitted=bench.generator,
+        own=dict(bench.own),
     )
 
 
@@ -95,6 +98,8 @@ def changed(
         if bench.generator is not None and bench.generator is not was.fitted:
             effect["corpus"]["generator"] = bench.generator_name
             effect["corpus"]["fit"] = name(pack(bench.generator, types=kinds(bench.generator_name)))
+    if new_own := {key: data for key, data in bench.own.items() if was.own.get(key) != data}:
+        effect["own"] = {key: name(data) for key, data in sorted(new_own.items())}
     return effect, things
 
 
@@ -132,6 +137,15 @@ def take_seats(seats: dict[str, str], pending: dict[str, str], *, bench: Bench, 
             bench.door.pending[digest] = _pending_again(thing(name), bench)
     except (ValueError, KeyError, TypeError, AttributeError, Invalid) as error:
         raise Broken("the ward's memory of this study cannot be read; restore it") from error
+
+
+def take_own(own: dict[str, str], *, bench: Bench, thing: Thing) -> None:
+    """Take what computations keep over a restart, as it was left.
+
+    Raises:
+        Broken: it was altered or is gone.
+    """
+    bench.own.update({key: thing(name) for key, name in own.items()})
 
 
 def take_fit(bench: Bench, thing: Thing) -> None:

@@ -4,7 +4,7 @@
     identity.json   whose folder it is; the exchange key; the run's name in the population's book
     journal.jsonl   one line a question that was begun, and one line a question that was answered
     answers/        every answer, named by the SHA-256 of its bytes
-    things/         seats, fits, the study: named alike; what no line needs any more is removed
+    things/         seats, fits, what computations keep, the study: named alike; what nobody needs any more is removed
     ledger.jsonl    what the study spent (gate/ledger.py)
 
 An answer counts when its line stands in the journal: that one line holds everything that the question changed, or
@@ -97,6 +97,7 @@ class Folder:
         self.outcomes: dict[str, Outcome] = {}
         self._begun: dict[int, str] = {}
         self._seats: dict[str, str] = {}
+        self._own: dict[str, str] = {}
         try:
             self.identity = self._known(site, study_sha256, public_key, entropy)
         except BaseException:
@@ -170,6 +171,11 @@ class Folder:
             self._seats[batch] = name
             if old != name:
                 (self._path / "things" / old).unlink(missing_ok=True)
+        for key, name in outcome.effect.get("own", {}).items():
+            old = self._own.get(key, name)
+            self._own[key] = name
+            if old not in self._own.values():
+                (self._path / "things" / old).unlink(missing_ok=True)
 
     def thing(self, name: str) -> bytes:
         """Return what an effect names.
@@ -183,6 +189,11 @@ class Folder:
     def seats(self) -> dict[str, str]:
         """The thing that holds each seat as it is now, by the batch's question."""
         return dict(self._seats)
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The thing that holds what a computation keeps, as it is now, by the name that it gave it."""
+        return dict(self._own)
 
     def _put(self, kind: str, parts: Iterable[bytes]) -> None:
         folder, written = self._path / kind, False
@@ -232,9 +243,10 @@ class Folder:
         if not self._journal.path.exists() and any((self._path / "answers").iterdir()):
             raise Broken("the ward's memory of this study has lost 'journal.jsonl'; restore it")
         self.outcomes, self._begun = self._journalled()
-        self._seats = {}
+        self._seats, self._own = {}, {}
         for outcome in self.outcomes.values():
             self._seats |= outcome.effect.get("seats", {})
+            self._own |= outcome.effect.get("own", {})
         self._sweep()
 
     def _journalled(self) -> tuple[dict[str, Outcome], dict[int, str]]:
@@ -261,9 +273,9 @@ class Folder:
 
     def _sweep(self) -> None:
         """Remove what a killed ward had begun to write: nothing of it left."""
-        current = set(self._seats.values())
+        current = {*self._seats.values(), *self._own.values()}
         for outcome in self.outcomes.values():
-            current |= {name for part, name in _named(outcome.effect) if part != "seats"}
+            current |= {name for part, name in _named(outcome.effect) if part not in ("seats", "own")}
         answers = {outcome.answer for outcome in self.outcomes.values()}
         for kind, known in (("things", current), ("answers", answers)):
             for path in (self._path / kind).iterdir():
@@ -275,8 +287,8 @@ class Folder:
 
 def _named(effect: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (part, thing) for everything that an effect names."""
-    for batch_part in ("seats", "pending"):
-        yield from ((batch_part, name) for name in effect.get(batch_part, {}).values())
+    for several in ("seats", "pending", "own"):
+        yield from ((several, name) for name in effect.get(several, {}).values())
     for part, inner in (("study", effect), ("fit", effect.get("corpus", {}))):
         if inner.get(part):
             yield part, inner[part]
