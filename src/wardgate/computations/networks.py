@@ -3,7 +3,8 @@
 import numpy as np
 
 from wardgate.computations.computation import Vector
-from wardgate.measures.layers.tensors import size
+from wardgate.measures.encoding import design_columns
+from wardgate.measures.layers.tensors import size, tensors
 from wardgate.records.errors import Invalid
 from wardgate.records.network import Architecture
 from wardgate.records.study import Study
@@ -16,7 +17,7 @@ def pinned(study: Study, *, network: str, sha256: str) -> Architecture:
     """Return the network that a question names, as the locked study has it.
 
     Raises:
-        Invalid: the study locks no such network, or another one under this name.
+        Invalid: the study locks no such network, another one under this name, or one that does not fit its design.
     """
     found = study.networks.get(network)
     if found is None:
@@ -27,6 +28,12 @@ def pinned(study: Study, *, network: str, sha256: str) -> Architecture:
             f"network '{network}' of the locked study has digest {found.sha256[:16]}..., the question names"
             f" {sha256[:16]}...; a changed network needs a new version of the study"
         )
+    columns = len(design_columns(study.features)) - 1
+    if found.inputs != columns:
+        raise Invalid(
+            f"network '{network}' takes {found.inputs} numbers, and the study's features make {columns} columns"
+        )
+    tensors(found)
     return found
 
 

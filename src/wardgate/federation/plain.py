@@ -20,7 +20,7 @@ from wardgate.hospital.ward.learning.menu import ANSWERS
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.measures.logistic import fit
 from wardgate.privacy.noise import gaussian_release
-from wardgate.records.errors import CheckFailed, Invalid, Refused, Unsupported, WardgateError
+from wardgate.records.errors import CheckFailed, Invalid, Refused, Unsupported
 from wardgate.records.messages import Question, SplitName
 from wardgate.records.parcel import pack_vector
 from wardgate.records.study import Study
@@ -210,11 +210,10 @@ class Plain:
             check = getattr(asked, "check_noise", None)
             if check is not None and ask.computation in _NOISE_IS_CHECKED:
                 check(ask.noise_multiplier)
+            asked.shape(self.study)
             honest = ANSWERS[ask.computation].answer(asked, bench=self.sites[site], split=ask.split)
         except (Invalid, Refused) as error:
             raise CheckFailed(f"{ask.what}: '{site}' refused, so the sum stays closed; {error}") from error
-        except WardgateError:
-            raise
         return self.altered(site, ask, honest)
 
 
