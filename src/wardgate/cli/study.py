@@ -9,6 +9,7 @@ import typer
 from wardgate.cli.files import text_in, write_out
 from wardgate.cli.options import AsJson
 from wardgate.computations.menu import MENU, OF_THE_CHAIN
+from wardgate.computations.networks import check_networks
 from wardgate.records import study_file
 from wardgate.records.canonical import canonical
 from wardgate.records.circe import read_circe, to_yaml
@@ -134,6 +135,10 @@ def read_study(file: Path) -> Study:
     unknown = sorted(set(study.analyses) - set(known))
     if unknown:
         raise Invalid(f"{file}: analyses: found '{unknown[0]}', expected any of {', '.join(known)}")
+    try:
+        check_networks(study)
+    except Invalid as error:
+        raise Invalid(f"{file}: networks: {error}") from None
     return study
 
 

@@ -6,7 +6,7 @@ from wardgate.computations.computation import Vector
 from wardgate.measures.encoding import design_columns
 from wardgate.measures.layers.tensors import size, tensors
 from wardgate.records.errors import Invalid
-from wardgate.records.network import Architecture
+from wardgate.records.network import Activation, Architecture, Conv2d, Dropout, Image, Layer, Linear, Pool2d, Residual
 from wardgate.records.study import Study
 
 LARGEST_WEIGHT = 1e4
@@ -35,6 +35,45 @@ def pinned(study: Study, *, network: str, sha256: str) -> Architecture:
         )
     tensors(found)
     return found
+
+
+def check_networks(study: Study) -> None:
+    """Check every network that a study locks.
+
+    Raises:
+        Invalid: one does not fit the study's design, or its layers do not fit each other.
+    """
+    for name, architecture in study.networks.items():
+        pinned(study, network=name, sha256=architecture.sha256)
+
+
+def described(architecture: Architecture) -> str:
+    """Return a network in one line for people who have to agree to it."""
+    layers = ", ".join(_words(layer) for layer in architecture.layers)
+    return (
+        f"{architecture.inputs} numbers in; {layers}; {size(architecture):,} numbers in all, SHA-256"
+        f" {architecture.sha256[:16]}..."
+    )
+
+
+def _words(layer: Layer) -> str:
+    match layer:
+        case Linear():
+            return f"linear to {layer.units}"
+        case Conv2d():
+            return f"convolution {layer.kernel} x {layer.kernel} to {layer.channels} channels"
+        case Pool2d():
+            return f"{layer.how} of {layer.size} x {layer.size} fields"
+        case Activation():
+            return layer.how
+        case Dropout():
+            return f"dropout {layer.chance:g}"
+        case Image():
+            return f"as an image of {layer.channels} x {layer.height} x {layer.width}"
+        case Residual():
+            return f"residual ({', '.join(_words(one) for one in layer.layers)})"
+        case _:
+            return layer.kind.replace("_", " ")
 
 
 def check_weights(architecture: Architecture, weights: Vector, *, count: int = 1) -> None:

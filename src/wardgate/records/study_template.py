@@ -188,6 +188,8 @@ recalibration_records: 50
 # drop_out: 0.2                 # share of hospitals that may vanish from a secure sum; by default all must answer
 # joint_site: keep              # the joint corpus tells hospitals apart, with (keep) or without (drop) a column for it
 # analyses: [glm, cox]          # federated computations beside the chain's own steps; by default none
+# networks:                     # neural networks that may be trained, layer by layer (docs/federated-learning.md)
+#   mlp: {inputs: 12, layers: [{kind: linear, units: 16}, {kind: activation, how: relu}, {kind: linear, units: 1}]}
 
 sites: [hospital-a, hospital-b, hospital-c]
 sources: ""                     # attribution, where the data ask for it

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from wardgate.computations.menu import OF_THE_CHAIN
+from wardgate.computations.networks import described
 from wardgate.hospital.ward.porter.book import clean
 from wardgate.hospital.ward.porter.phrases import PERSONS, STEPS, SUMMED
 from wardgate.records.claim import Claim
+from wardgate.records.errors import Invalid
 from wardgate.records.messages import Answer, Question, SplitName, SumTerms
+from wardgate.records.network import Architecture
 from wardgate.records.study import Study
 
 ALWAYS = ("review", "roster", "associations", "corpus", "evaluate", "close")
@@ -116,7 +119,16 @@ def may_ask(study: Study) -> tuple[str, ...]:
             continue
         what, content = phrase(MAY_ASK.get(name, {}))
         lines.append(f"{what}: sums of {content}")
+    for name, architecture in study.networks.items():
+        lines.append(f"The network '{name}' and no other under this name: {_network(architecture)}")
     return tuple(lines)
+
+
+def _network(architecture: Architecture) -> str:
+    try:
+        return described(architecture)
+    except Invalid as error:
+        return f"it cannot be trained ({error})"
 
 
 MAY_ASK: Mapping[str, Mapping[str, Any]] = {
