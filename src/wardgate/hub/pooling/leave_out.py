@@ -24,6 +24,7 @@ from wardgate.records.study import Study
 Vector = NDArray[np.float64]
 
 MAX_BLOCKS = 4
+SMALLEST_BLOCK = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +40,20 @@ class LeftOut:
     reason: str = ""
 
 
-def blocks(sites: Sequence[str], *, coin: str, most: int = MAX_BLOCKS) -> tuple[tuple[str, ...], ...]:
-    """Divide sites into 2 to `most` blocks of at least three, by a public coin; fixed once a study."""
-    count = min(most, len(sites) // 3)
+def blocks(
+    sites: Sequence[str], *, coin: str, most: int = MAX_BLOCKS, least: int = SMALLEST_BLOCK
+) -> tuple[tuple[str, ...], ...]:
+    """Divide sites into 2 to `most` blocks of at least three, by a public coin; fixed once a study.
+
+    Args:
+        least: Sites in a block; fewer than three only over tables that protect nobody.
+
+    Raises:
+        Invalid: too few sites for two blocks.
+    """
+    count = min(most, len(sites) // least)
     if count < 2:
-        raise Invalid(f"{len(sites)} sites cannot be divided into two blocks of three")
+        raise Invalid(f"{len(sites)} sites cannot be divided into two blocks of {least}")
     ranked = sorted(sites, key=lambda site: hashlib.sha256(f"{coin}/block/{site}".encode()).hexdigest())
     return tuple(tuple(sorted(ranked[index::count])) for index in range(count))
 

@@ -18,7 +18,7 @@ from wardgate.records.study import Study
 
 Vector = NDArray[np.float64]
 
-SAID = "outcome"
+SAID = "training"
 """Under which word a hospital says how its round ended; see `computations.network_update.OUTCOMES`."""
 
 
