@@ -1,5 +1,6 @@
-"""Models as bytes and back: canonical JSON with a schema word, never pickle. Reading one runs no code of its own.
+"""Models as bytes and back: canonical JSON with a schema word, or safetensors for a network, never pickle.
 
+Reading one runs no code of its own.
 Files are written by `federation`, which may open them; here are bytes alone.
 """
 
@@ -9,12 +10,13 @@ from types import MappingProxyType
 
 from wardgate.models.boosting import BoostingModel
 from wardgate.models.linear import LinearModel
+from wardgate.models.network import NetworkModel
 from wardgate.models.recalibrated import RecalibratedModel
 from wardgate.models.survival import CoxModel
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import Invalid
 
-Model = LinearModel | CoxModel | BoostingModel | RecalibratedModel
+Model = LinearModel | CoxModel | BoostingModel | RecalibratedModel | NetworkModel
 
 KINDS: Mapping[str, type[LinearModel] | type[CoxModel] | type[BoostingModel] | type[RecalibratedModel]] = (
     MappingProxyType(
@@ -26,7 +28,7 @@ KINDS: Mapping[str, type[LinearModel] | type[CoxModel] | type[BoostingModel] | t
         }
     )
 )
-"""Every kind of model by its schema word."""
+"""Every kind of model that is JSON, by its schema word."""
 
 MAX_BYTES = 64 * 2**20
 
@@ -40,11 +42,14 @@ def load(data: bytes) -> Model:
     """Read what `to_bytes` wrote.
 
     Raises:
-        Invalid: no JSON, an unknown schema word, fields that do not fit each other, numbers that are not finite, bytes
-            that are not canonical (they would have two digests), or more than 64 MiB.
+        Invalid: neither JSON nor safetensors, an unknown schema word, fields that do not fit each other, numbers that
+            are not finite, bytes that are not canonical (they would have two digests), or more than 64 MiB.
     """
     if len(data) > MAX_BYTES:
         raise Invalid(f"a model of {len(data)} bytes; expected at most {MAX_BYTES}")
+    # The header of a safetensors file begins at its ninth byte; its length, before that, is never a bracket's code.
+    if data[8:9] == b"{" and data[:1] != b"{":
+        return NetworkModel.from_bytes(data)
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
