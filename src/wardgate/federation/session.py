@@ -152,7 +152,8 @@ class Federation:
         if gone and ask.shape is not None and not self.exchange.recovering(len(ask.sites)):
             raise Vanished(
                 f"{ask.what}: '{gone[0]}' answers nothing more of this study, so the sum would stay closed, and nobody"
-                " was asked; ask without it, or lock a study that allows drop-outs"
+                " was asked; ask without it, or lock a study that allows drop-outs",
+                sites=tuple(gone),
             )
         while True:
             try:

@@ -259,7 +259,8 @@ class Exchange:
         if absent:
             raise Vanished(
                 f"{ask.what}: {len(absent)} of {len(ask.sites)} sites did not answer, first '{absent[0]}', so the sum"
-                " stays closed; ask again without them, or lock a study that allows drop-outs"
+                " stays closed; ask again without them, or lock a study that allows drop-outs",
+                sites=tuple(absent),
             )
         if refused:
             site, reason = next(iter(refused.items()))

@@ -91,8 +91,8 @@ class _Round:
     def closed(self, why: str) -> CheckFailed:
         """Return the error of a sum that stays closed, with the first reasons."""
         because = "".join(f"; {site}: {reason}" for site, reason in sorted(self.reasons.items())[:3])
-        kind = Vanished if self.absent else CheckFailed
-        return kind(f"{why}, so the sum stays closed{because}")
+        words = f"{why}, so the sum stays closed{because}"
+        return Vanished(words, sites=tuple(sorted(self.absent))) if self.absent else CheckFailed(words)
 
 
 Carried = Generator[dict[str, Parcel], Mapping[str, Parcel], dict[str, Admitted]]

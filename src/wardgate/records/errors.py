@@ -17,7 +17,15 @@ class CheckFailed(WardgateError):
 
 
 class Vanished(CheckFailed):
-    """A sum stayed closed because hospitals did not answer; it may be asked again when they are back."""
+    """A sum stayed closed because hospitals did not answer; it may be asked again when they are back.
+
+    Attributes:
+        sites: Who did not answer, where that is known.
+    """
+
+    def __init__(self, words: str, *, sites: tuple[str, ...] = ()) -> None:
+        super().__init__(words)
+        self.sites = sites
 
 
 class Aborted(CheckFailed):
