@@ -35,7 +35,13 @@ LARGEST_LOSS = 10.0
 LENGTHS = (1e-6, 1e6)
 
 OUTCOMES = ("trained", "one-class", "no-persons", "not-finite", "diverged", "out-of-memory")
-"""What a hospital may say of its round, where nothing has noise. All but the first sat out: they count for nothing."""
+"""What a hospital may say of its round, where nothing has noise.
+
+`one-class` trained too: it has fewer persons of one class than the study's smallest cell, which may be none.
+"""
+
+SAT_OUT = ("no-persons", "not-finite", "diverged", "out-of-memory")
+"""Who says so moved nothing and counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
