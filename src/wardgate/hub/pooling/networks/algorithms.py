@@ -111,7 +111,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType({one.name: one for one in
 """Every algorithm by name, with the defaults of docs/networks/training.md."""
 
 
-def algorithm(name: str, **work: Any) -> Algorithm:
+def algorithm_of(name: str, **work: Any) -> Algorithm:
     """Return an algorithm by name, with other settings of the hospitals' work where given.
 
     Raises:

@@ -101,8 +101,8 @@ def summed_gather(study: Study, *, noise_multiplier: float | None = None) -> Gat
 def gathered(asked: NetworkUpdate, told: Told, *, study: Study) -> Gathered:
     """Return what one opened sum says of a round. Nobody trained: no change, weight 0, and a reason to stop."""
     said = outcomes(told)
-    sat_out = tuple(
-        Alarm(kind="sat-out", sites=(site,), words=f"'{site}' sat out: {WORDS.get(outcome, outcome)}")
+    odd = tuple(
+        Alarm(kind=outcome, sites=(site,), words=f"'{site}': {WORDS.get(outcome, outcome)}")
         for site, outcome in said.items()
         if outcome != "trained"
     )
@@ -124,7 +124,7 @@ def gathered(asked: NetworkUpdate, told: Told, *, study: Study) -> Gathered:
         bytes_moved=told.bytes_moved,
         sites=told.sites,
         said=said,
-        alarms=sat_out,
+        alarms=odd,
         stop=stop,
     )
 
@@ -137,11 +137,11 @@ def outcomes(told: Told) -> dict[str, str]:
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         "trained": "trained",
-        "one-class": "its training persons are all of one class",
-        "no-persons": "it has no training persons",
-        "not-finite": "its loss or weights became infinite or no number",
-        "diverged": "its weights moved too far",
-        "out-of-memory": "its memory did not suffice",
+        "one-class": "hardly any of its training persons are of the other class; look whether its label is right",
+        "no-persons": "sat out, since it has no training persons",
+        "not-finite": "sat out, since its loss or weights became no number; look at its values, or lower the rate",
+        "diverged": "sat out, since its weights moved too far; lower the rate",
+        "out-of-memory": "sat out, since its memory did not suffice; lower the batch, or give it more",
     }
 )
-"""Outcomes in words."""
+"""Outcomes in words. Who sits out counts for nothing in the round; the others go on."""
