@@ -48,6 +48,22 @@ def logits(architecture: Architecture, vector: Vector, x: Rows) -> Vector:
         Invalid: vector or rows have another shape or are not finite, or the log-odds leave the range of a double;
             where `reach` is finite they cannot.
     """
+    return _all_rows(architecture, vector, x, architecture.layers)[:, 0]
+
+
+def before_last(architecture: Architecture, vector: Vector, x: Rows) -> Rows:
+    """Return what reaches the last layer, shape (n, numbers).
+
+    Raises:
+        Invalid: as `logits`, or the last layer takes images.
+    """
+    found = _all_rows(architecture, vector, x, architecture.layers[:-1])
+    if found.ndim != 2:
+        raise Invalid("an image reaches the last layer; expected a flat row of numbers")
+    return found
+
+
+def _all_rows(architecture: Architecture, vector: Vector, x: Rows, layers: Sequence[Layer]) -> Rows:
     named = arrays(architecture, vector)
     rows = np.asarray(x, dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] != architecture.inputs:
@@ -55,10 +71,11 @@ def logits(architecture: Architecture, vector: Vector, x: Rows) -> Vector:
     if not bool(np.isfinite(rows).all()):
         raise Invalid("a row holds a number that is not finite; encode the table by the study's own design")
     step = max(1, AT_ONCE // _widest(architecture))
-    found = np.empty(len(rows))
     with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(0, len(rows), step):
-            found[first : first + step] = _through(architecture.layers, rows[first : first + step], "", named)[:, 0]
+        parts = [_through(layers, rows[first : first + step], "", named) for first in range(0, len(rows), step)]
+        # Nobody at all: one row, left out again, tells how many numbers it would have had.
+        parts = parts or [_through(layers, np.zeros((1, architecture.inputs)), "", named)[:0]]
+    found = np.concatenate(parts)
     if not bool(np.isfinite(found).all()):
         raise Invalid("the network's log-odds are not finite for some row; its weights are too large")
     return found
