@@ -13,10 +13,13 @@ from wardgate.computations.computation import Computation, Vector
 from wardgate.computations.cox import Cox
 from wardgate.computations.critic import Critic
 from wardgate.computations.glm import Glm
+from wardgate.computations.likeness import Likeness
 from wardgate.computations.marginals import Marginals
 from wardgate.computations.model_scores import ModelScores
 from wardgate.computations.moments import Moments
 from wardgate.computations.network_gradient import NetworkGradient
+from wardgate.computations.network_gradient import NetworkGradient
+from wardgate.computations.network_update import NetworkUpdate
 from wardgate.computations.newton import Newton
 from wardgate.computations.platt import Platt
 from wardgate.computations.score_bins import ScoreBins
@@ -46,6 +49,9 @@ MENU: Mapping[str, type[Computation]] = MappingProxyType(
             ModelScores,
             Platt,
             Critic,
+            NetworkUpdate,
+            NetworkGradient,
+            Likeness,
         )
     }
 )

@@ -12,9 +12,12 @@ from wardgate.hospital.ward.learning import (
     cox,
     critic,
     glm,
+    likeness,
     marginals,
     model_scores,
     moments,
+    network_gradient,
+    network_update,
     newton,
     platt,
     score_bins,
@@ -51,5 +54,8 @@ ANSWERS: Mapping[str, Answering] = MappingProxyType(
         "model_scores": model_scores,
         "platt": platt,
         "critic": critic,
+        "network_update": network_update,
+        "network_gradient": network_gradient,
+        "likeness": likeness,
     }
 )

@@ -154,6 +154,39 @@ def _critic(_: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def _network_update(p: Mapping[str, Any]) -> tuple[str, str]:
+    work = p.get("work")
+    settings = work if isinstance(work, Mapping) else {}
+    steps = _many(settings.get("steps"), "step", "steps")
+    if settings.get("weighing") == "sites":
+        return (
+            f"One round of training the network {_named(p.get('network'))}: {steps} on this hospital's own persons",
+            "how far each hospital moved the network's weights, cut to one length",
+        )
+    return (
+        f"One round of training the network {_named(p.get('network'))}: {steps} on this hospital's own persons; beside"
+        " the sum the hospital says in a word how its round went",
+        "how far each hospital moved the network's weights, cut to one length, persons, and losses before and after",
+    )
+
+
+def _network_gradient(p: Mapping[str, Any]) -> tuple[str, str]:
+    return (
+        f"One step of training the network {_named(p.get('network'))} on a secret draw of persons",
+        "gradients, each person's cut to one length",
+    )
+
+
+def _likeness(p: Mapping[str, Any]) -> tuple[str, str]:
+    network = f" the last layer of the network {_named(p['network'])}" if p.get("network") else " a common model"
+    if p.get("wants") == "curvature":
+        return f"One step of fitting{network}", "a gradient, a curvature matrix and a log-likelihood"
+    return (
+        f"How far each hospital's own persons ask for another model than{network}",
+        "which width of a public menu fits each hospital, as shares of one hospital",
+    )
+
+
 SUMMED: Mapping[str, Phrase] = MappingProxyType(
     {
         "newton": _newton,
@@ -171,6 +204,9 @@ SUMMED: Mapping[str, Phrase] = MappingProxyType(
         "model_scores": _model_scores,
         "platt": _platt,
         "critic": _critic,
+        "network_update": _network_update,
+        "network_gradient": _network_gradient,
+        "likeness": _likeness,
     }
 )
 """Every computation that is answered by a sum."""
