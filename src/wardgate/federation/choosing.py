@@ -89,7 +89,8 @@ def choose(tried: Sequence[Tried], *, labels: Mapping[str, str], acceptance: Acc
     among = _judged(networks, tried)
     algorithm = next(one for one in judged if one.name == _first(among).name)
     best_first = sorted(judged, key=lambda one: -one.auroc)
-    bounds = [one for one in known if one.kind == "bound"]
+    leader = next(one for one in judged if one.behind == 0.0 and one.equal)
+    bounds = [_against(one, leader, tried) for one in known if one.kind == "bound"]
     divisions = len({(one.way, one.seed) for one in tried})
     return Choice(
         candidates=(*best_first, *bounds),
@@ -141,12 +142,13 @@ def _judged(candidates: Sequence[Candidate], tried: Sequence[Tried]) -> list[Can
         guarded.append(one.model_copy(update={"guards": missed}))
     free = [one for one in guarded if not one.guards] or guarded
     leader = max(free, key=lambda one: one.auroc)
-    found = []
-    for one in guarded:
-        behind, error = _behind(tried, one.name, leader.name, "auroc")
-        equal = (not one.guards or leader.guards != ()) and behind <= max(error, UNSEEN)
-        found.append(one.model_copy(update={"behind": behind, "error": error, "equal": equal}))
-    return found
+    return [_against(one, leader, tried) for one in guarded]
+
+
+def _against(one: Candidate, leader: Candidate, tried: Sequence[Tried]) -> Candidate:
+    behind, error = _behind(tried, one.name, leader.name, "auroc")
+    may = one.kind != "bound" and (not one.guards or leader.guards != ())
+    return one.model_copy(update={"behind": behind, "error": error, "equal": may and behind <= max(error, UNSEEN)})
 
 
 def _behind(tried: Sequence[Tried], name: str, other: str, what: str) -> tuple[float, float]:
@@ -194,8 +196,9 @@ def _reason(
     if chosen.kind != "network":
         words.append(
             f"The network brings nothing that these rows could show: {chosen.label} is enough, with"
-            f" {chosen.rounds:.0f} sums and {size(round(chosen.moved))} instead of {algorithm.rounds:.0f} sums and"
-            f" {size(round(algorithm.moved))} for {algorithm.label}, the best way to train the network."
+            f" {chosen.rounds:.0f} sums and {size(round(chosen.moved))}. {_capital(algorithm.label)}, the best way to"
+            f" train the network, reaches {figure(algorithm.auroc, 3)} with {algorithm.rounds:.0f} sums and"
+            f" {size(round(algorithm.moved))}."
         )
     elif equal := [one.label for one in judged if one.equal and one.name != chosen.name]:
         words.append(

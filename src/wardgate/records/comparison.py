@@ -48,7 +48,7 @@ class Candidate(Record):
         label: Its name for people.
         auroc, oe, slope, worst: Means over divisions; the ratio O/E is averaged on the scale of logarithms.
         low: Lowest AUROC of any division.
-        behind: Mean AUROC that it stays behind the leader, division by division; absent where it cannot be chosen.
+        behind: Mean AUROC that it stays behind the leader, division by division; below 0 where it is ahead.
         error: Standard error of `behind`.
         rounds, moved: Means.
         guards: Which guards it misses, in words; with one, it is not recommended while another misses none.
@@ -64,8 +64,8 @@ class Candidate(Record):
     oe: AnyNumber
     slope: AnyNumber
     worst: AnyNumber
-    behind: AnyNumber | None = None
-    error: AnyNumber | None = None
+    behind: AnyNumber = 0.0
+    error: AnyNumber = 0.0
     rounds: Number
     moved: Number
     guards: tuple[str, ...] = ()

@@ -1,0 +1,294 @@
+"""Which way to learn suits a study's hospitals: tried on simulated hospitals made of the commons, before any patient.
+
+Synthetic corpora are divided into hospitals that differ in stated ways. On each division every candidate learns by the
+drivers and the answers that real hospitals would run, and is judged on held-out synthetic rows. The rule that
+recommends one is `federation.choosing.RULE`; what all this cannot tell is `CANNOT_TELL`.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from wardgate.computations.network_update import Work
+from wardgate.computations.networks import pinned
+from wardgate.entropy import Entropy
+from wardgate.federation.choosing import CANNOT_TELL, RULE, choose
+from wardgate.federation.compare_runs import Division, Learnt, boosted, local, networked, pooled, regression
+from wardgate.hub.pooling.leave_out import SMALLEST_BLOCK
+from wardgate.hub.pooling.networks.algorithms import ALGORITHMS, Algorithm
+from wardgate.measures.layers.tensors import size
+from wardgate.networks.installed import require_torch
+from wardgate.records.comparison import Comparison, Kind, Tried
+from wardgate.records.errors import Invalid, WardgateError
+from wardgate.records.study import Study
+from wardgate.simulate.splits import FEWEST_ROWS, Way, simulated
+
+COMPARED = ("fedavg", "fedprox", "scaffold", "fedadam", "fedyogi", "cyclic")
+"""Algorithms whose common weights predict by themselves. What keeps norms or heads at hospitals has no common model to
+judge; `ditto` has that of `fedavg`."""
+
+LABELS: Mapping[str, str] = {
+    "logistic": "logistic regression",
+    "boosting": "boosted trees",
+    "fedavg": "FedAvg",
+    "fedprox": "FedProx",
+    "scaffold": "SCAFFOLD",
+    "fedadam": "FedAdam",
+    "fedyogi": "FedYogi",
+    "cyclic": "cyclic weight transfer",
+    "dp-sgd": "noisy gradients (DP-SGD)",
+    "dp-fedavg": "noisy FedAvg",
+    "pooled": "the network on pooled rows",
+    "local": "the network at one hospital alone",
+    "exact-logistic": "logistic regression without noise",
+}
+
+OnEvent = Callable[[str, int, int], None]
+"""Called before each run with its words, its number from 0, and how many runs there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How much is tried. Every candidate has the same rounds, steps, divisions and menu of rates.
+
+    Attributes:
+        ways: How rows are divided into hospitals; `natural` needs three corpora and is left out with fewer.
+        seeds: Divisions in each way.
+        rounds: Of every network; the sums of regression and boosting are fewer or more.
+        rates: Of the hospitals' steps; each algorithm takes the one that is best on the tuning rows of the first
+            division, and keeps it.
+        most_rows, most_sites: More rows or hospitals are drawn from, anew for each division.
+        algorithms: A subset of `COMPARED`.
+        seed: Makes divisions and training repeatable; the noise of sums is not.
+    """
+
+    ways: tuple[Way, ...] = (
+        Way(kind="natural"),
+        Way(kind="labels", alpha=0.3),
+        Way(kind="sizes"),
+        Way(kind="features"),
+    )
+    seeds: int = 2
+    rounds: int = 20
+    rates: tuple[float, ...] = (0.03, 0.1, 0.3)
+    most_rows: int = 4_000
+    most_sites: int = 8
+    algorithms: tuple[str, ...] = COMPARED
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        strangers = [name for name in self.algorithms if name not in COMPARED]
+        if strangers or not self.algorithms:
+            raise Invalid(f"compared are {', '.join(COMPARED)}; found '{(strangers or ['none'])[0]}'")
+        if not self.ways or len(set(self.ways)) != len(self.ways):
+            raise Invalid("expected at least one way to divide the rows, each once")
+        if not (1 <= self.seeds <= 100 and 1 <= self.rounds <= 1_000 and self.rates and self.most_sites >= 3):
+            raise Invalid("expected 1 to 100 seeds, 1 to 1,000 rounds, a rate, and at least three simulated hospitals")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """One way to learn; with rates, it is tuned."""
+
+    name: str
+    kind: Kind
+    learn: Callable[[Division, float | None], Sequence[Learnt]]
+    rates: tuple[float, ...] = ()
+
+
+def compare(
+    study: Study,
+    corpora: Sequence[pl.DataFrame],
+    *,
+    network: str,
+    entropy: Entropy,
+    sizes: Sequence[int] | None = None,
+    epsilon: float | None = None,
+    settings: Settings | None = None,
+    digests: Sequence[str] = (),
+    on_event: OnEvent = lambda _, __, ___: None,
+) -> Comparison:
+    """Try every candidate on simulated hospitals and recommend one.
+
+    Args:
+        corpora: Of the commons, in table form, with labels. Patients' tables are not meant: nothing here is a release.
+        network: Its name in the study.
+        entropy: For noise, with `epsilon`.
+        sizes: Persons of each hospital, as their bands say; by default the corpora's own rows, or equal ones where
+            there are fewer than three corpora.
+        epsilon: Compare ways whose sums bear noise that costs so much at the study's delta; exact sums without.
+        digests: SHA-256 of each corpus's file, for the record.
+
+    Raises:
+        Invalid: a network that the study does not lock, or corpora that do not fit it, are too small or of one class.
+        NotEvaluable: no network could be trained.
+        Unsupported: torch is not installed.
+    """
+    require_torch("comparing ways to train a network")
+    settings = settings or Settings()
+    found = study.networks.get(network)
+    architecture = pinned(study, network=network, sha256="" if found is None else found.sha256)
+    divisions = list(_divisions(study, network, corpora, sizes, settings, entropy))
+    first, *later = divisions
+    hospitals = min(len(at.tables) for at in divisions)
+    candidates = list(_candidates(settings, epsilon, study.budget.delta, hospitals=hospitals))
+    total = sum((len(one.rates) or 1) + len(later) for one in candidates)
+    tried: list[Tried] = []
+    done = 0
+    for one in candidates:
+        label = LABELS[one.name]
+        best: tuple[float, Tried] | None = None
+        for rate in one.rates or (None,):
+            on_event(f"{label}, {first.way}" + ("" if rate is None else f", rate {rate:g}"), done, total)
+            done += 1
+            cost, here = _run(first, one, rate)
+            best = (cost, here) if best is None or cost < best[0] else best
+        if best is None:
+            raise RuntimeError("a candidate ran at least once")
+        tried.append(best[1])
+        for at in later:
+            on_event(f"{label}, {at.way}", done, total)
+            done += 1
+            tried.append(_run(at, one, best[1].rate if one.rates else None)[1])
+    ways = tuple(dict.fromkeys(at.way for at in divisions))
+    choice = choose(
+        tried, labels={one.name: LABELS[one.name] for one in candidates}, acceptance=study.acceptance, ways=len(ways)
+    )
+    return Comparison(
+        study_id=study.id,
+        study_version=study.version,
+        study_sha256=study.fingerprint(),
+        network=network,
+        network_sha256=architecture.sha256,
+        network_numbers=size(architecture),
+        corpora=tuple(digests),
+        rows=sum(table.height for splits in first.tables.values() for table in splits.values()),
+        sites=len(first.tables),
+        epsilon=epsilon,
+        rounds=settings.rounds,
+        ways=ways,
+        seeds=tuple(range(settings.seed, settings.seed + settings.seeds)),
+        tried=tuple(tried),
+        candidates=choice.candidates,
+        recommended=choice.recommended.name,
+        algorithm=choice.algorithm.name,
+        rate=choice.algorithm.rate,
+        rule=RULE,
+        reason=choice.reason,
+        cannot_tell=CANNOT_TELL,
+    )
+
+
+def recommend(
+    study: Study,
+    corpora: Sequence[pl.DataFrame],
+    *,
+    network: str,
+    entropy: Entropy,
+    sizes: Sequence[int] | None = None,
+    settings: Settings | None = None,
+    on_event: OnEvent = lambda _, __, ___: None,
+) -> tuple[Algorithm, Comparison]:
+    """Return the algorithm that trains the network best on simulated hospitals, with its rate, and the evidence.
+
+    It is one of `ALGORITHMS` also where something simpler than the network does as well; `Comparison.recommended` and
+    `reason` then say so. Raises as `compare`.
+    """
+    found = compare(study, corpora, network=network, entropy=entropy, sizes=sizes, settings=settings, on_event=on_event)
+    return algorithm_of(found), found
+
+
+def algorithm_of(found: Comparison) -> Algorithm:
+    """Return the algorithm that a comparison names, with its rate.
+
+    Raises:
+        Invalid: it names a way with noise, or none that is known here.
+    """
+    if found.algorithm not in ALGORITHMS:
+        raise Invalid(f"'{found.algorithm}' is no algorithm of exact sums; train with an epsilon")
+    chosen = ALGORITHMS[found.algorithm]
+    return chosen if found.rate is None else chosen.working(rate=found.rate)
+
+
+def _run(at: Division, one: _Candidate, rate: float | None) -> tuple[float, Tried]:
+    """Return the loss on tuning rows, and the figures on held-out ones."""
+    try:
+        learnt = one.learn(at, rate)
+    except WardgateError as error:
+        return np.inf, at.failed(one.name, one.kind, error)
+    return at.tuning_loss(learnt), at.judged(one.name, one.kind, learnt, rate=rate)
+
+
+def _candidates(settings: Settings, epsilon: float | None, delta: float, *, hospitals: int) -> Iterator[_Candidate]:
+    rounds, rates = settings.rounds, settings.rates
+    yield _Candidate(
+        name="logistic", kind="regression", learn=lambda at, _: [regression(at, epsilon=epsilon, delta=delta)]
+    )
+    yield _Candidate(name="boosting", kind="boosting", learn=lambda at, _: [boosted(at, epsilon=epsilon, delta=delta)])
+    for name in settings.algorithms:
+        if ALGORITHMS[name].cyclic and hospitals < 2 * SMALLEST_BLOCK and settings.algorithms != (name,):
+            continue  # too few hospitals for two blocks: it would be FedAvg
+        yield _Candidate(name=name, kind="network", rates=rates, learn=_networked(ALGORITHMS[name], rounds))
+    yield _Candidate(
+        name="pooled", kind="bound", learn=lambda at, _: [pooled(at, work=Work(), rounds=rounds, rates=rates)]
+    )
+    yield _Candidate(
+        name="local", kind="bound", rates=rates, learn=lambda at, rate: local(at, work=_rated(rate), rounds=rounds)
+    )
+
+
+def _networked(algorithm: Algorithm, rounds: int) -> Callable[[Division, float | None], Sequence[Learnt]]:
+    def learn(at: Division, rate: float | None) -> Sequence[Learnt]:
+        return [networked(at, algorithm if rate is None else algorithm.working(rate=rate), rounds=rounds)]
+
+    return learn
+
+
+def _rated(rate: float | None) -> Work:
+    return Work() if rate is None else Work(rate=rate)
+
+
+def _divisions(
+    study: Study,
+    network: str,
+    corpora: Sequence[pl.DataFrame],
+    sizes: Sequence[int] | None,
+    settings: Settings,
+    entropy: Entropy,
+) -> Iterator[Division]:
+    """Divide the corpora in every way, once a seed.
+
+    Raises:
+        Invalid: no corpus, or one that does not fit.
+    """
+    large = [corpus for corpus in corpora if corpus.height >= FEWEST_ROWS]
+    if not large:
+        raise Invalid(f"no corpus has {FEWEST_ROWS} rows or more; give corpora of the commons")
+    natural = len(large) >= 3
+    equal = max(3, min(len(study.sites), settings.most_sites))
+    rows = sum(corpus.height for corpus in large)
+    known = list(sizes or ([corpus.height for corpus in large] if natural else [rows // equal] * equal))
+    if len(known) < 3 or min(known) < 1:
+        raise Invalid("expected the sizes of at least three hospitals, each of at least one person")
+    ways = [way for way in settings.ways if natural or way.kind != "natural"]
+    if not ways:
+        raise Invalid(
+            f"'natural' needs three corpora of {FEWEST_ROWS} rows or more, one a hospital; found {len(large)}"
+        )
+    for way in ways:
+        for seed in range(settings.seed, settings.seed + settings.seeds):
+            rng = np.random.default_rng([settings.seed, seed, zlib.crc32(way.name.encode())])
+            here = [corpus.height for corpus in large] if way.kind == "natural" else known
+            chosen = np.sort(rng.permutation(len(here))[: settings.most_sites])
+            share = min(1.0, settings.most_rows / sum(here[k] for k in chosen))
+            tables = simulated(
+                study,
+                [large[k] for k in chosen] if way.kind == "natural" else large,
+                way,
+                sizes=[max(FEWEST_ROWS, int(here[k] * share)) for k in chosen],
+                rng=rng,
+            )
+            yield Division(study=study, network=network, way=way.name, seed=seed, tables=tables, entropy=entropy)
