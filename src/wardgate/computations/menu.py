@@ -18,8 +18,8 @@ from wardgate.computations.marginals import Marginals
 from wardgate.computations.model_scores import ModelScores
 from wardgate.computations.moments import Moments
 from wardgate.computations.network_gradient import NetworkGradient
-from wardgate.computations.network_gradient import NetworkGradient
 from wardgate.computations.network_update import NetworkUpdate
+from wardgate.computations.network_votes import NetworkVotes
 from wardgate.computations.newton import Newton
 from wardgate.computations.platt import Platt
 from wardgate.computations.score_bins import ScoreBins
@@ -51,6 +51,7 @@ MENU: Mapping[str, type[Computation]] = MappingProxyType(
             Critic,
             NetworkUpdate,
             NetworkGradient,
+            NetworkVotes,
             Likeness,
         )
     }

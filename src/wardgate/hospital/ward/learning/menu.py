@@ -18,6 +18,7 @@ from wardgate.hospital.ward.learning import (
     moments,
     network_gradient,
     network_update,
+    network_votes,
     newton,
     platt,
     score_bins,
@@ -56,6 +57,7 @@ ANSWERS: Mapping[str, Answering] = MappingProxyType(
         "critic": critic,
         "network_update": network_update,
         "network_gradient": network_gradient,
+        "network_votes": network_votes,
         "likeness": likeness,
     }
 )

@@ -177,6 +177,14 @@ def _network_gradient(p: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def _network_votes(p: Mapping[str, Any]) -> tuple[str, str]:
+    candidates = _many(p.get("candidates"), "candidate", "candidates")
+    return (
+        f"Voting on {candidates} for the network {_named(p.get('network'))}: would one do harm to the persons here",
+        "votes; each hospital counts for one at most",
+    )
+
+
 def _likeness(p: Mapping[str, Any]) -> tuple[str, str]:
     network = f" the last layer of the network {_named(p['network'])}" if p.get("network") else " a common model"
     if p.get("wants") == "curvature":
@@ -206,6 +214,7 @@ SUMMED: Mapping[str, Phrase] = MappingProxyType(
         "critic": _critic,
         "network_update": _network_update,
         "network_gradient": _network_gradient,
+        "network_votes": _network_votes,
         "likeness": _likeness,
     }
 )
@@ -246,6 +255,14 @@ def _evaluate(question: Question) -> str:
     return f"How well {whose}, on {persons}: rounded figures of this hospital alone"
 
 
+def _personal(question: Question) -> str:
+    persons = PERSONS.get(question.split, "persons of no split")
+    return (
+        "Make this hospital's personal models from its training and tuning persons, keep them here, and judge them beside"
+        f" the common and its own one on {persons}: rounded figures of this hospital alone"
+    )
+
+
 def _prepare(question: Question) -> str:
     sites = question.parameters.get("sites")
     count = _many(len(sites) if isinstance(sites, list | tuple) else None, "hospital", "hospitals")
@@ -281,6 +298,7 @@ STEPS: Mapping[str, Callable[[Question], str]] = MappingProxyType(
         "corpus": _corpus,
         "associations": _associations,
         "evaluate": _evaluate,
+        "personal": _personal,
         "prepare": _prepare,
         "shares": _shares,
         "confirm": _confirm,
