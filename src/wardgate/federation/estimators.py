@@ -37,7 +37,7 @@ from wardgate.records.study import Study
 T = TypeVar("T")
 
 
-def _drive(federation: Federation, study: Study, steps: Generator[Ask, Told, T], *analyses: str) -> T:
+def drive_listed(federation: Federation, study: Study, steps: Generator[Ask, Told, T], *analyses: str) -> T:
     """Run a driver over a federation that was opened for `study` and lists what it asks for.
 
     Raises:
@@ -118,7 +118,7 @@ class _Regression:
                 site_ridge=self.site_ridge,
                 largest_mean=largest_mean,
             )
-            return _drive(federation, study, steps, "glm")
+            return drive_listed(federation, study, steps, "glm")
         if firth or self.site_ridge is not None:
             raise Unsupported(
                 "Firth's penalty and site intercepts need exact sums: what one person changes in them has no bound"
@@ -134,7 +134,7 @@ class _Regression:
             terms=terms,
             largest_mean=largest_mean,
         )
-        return _drive(federation, study, noisy, "glm")
+        return drive_listed(federation, study, noisy, "glm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ class FederatedCoxRegression:
                 bins=self.bins,
                 terms=terms,
             )
-            return _drive(federation, study, noisy, "cox")
+            return drive_listed(federation, study, noisy, "cox")
         steps = cox(
             study=study,
             sites=federation.sites,
@@ -250,7 +250,7 @@ class FederatedCoxRegression:
             ridge=self.ridge,
             smoothing=self.smoothing,
         )
-        return _drive(federation, study, steps, "cox")
+        return drive_listed(federation, study, steps, "cox")
 
     def fit(self, federation: Federation, study: Study) -> CoxModel:
         """Fit over all hospitals that take part and return the model.
@@ -296,7 +296,9 @@ class FederatedGradientBoostingClassifier:
                 patience=self.patience,
             )
             wanted = ["boosting_bins", "boosting_histograms"]
-            return _drive(federation, study, steps, *wanted, *([] if self.patience is None else ["boosting_loss"]))
+            return drive_listed(
+                federation, study, steps, *wanted, *([] if self.patience is None else ["boosting_loss"])
+            )
         noisy = private_boosting(
             study=study,
             sites=federation.sites,
@@ -305,7 +307,7 @@ class FederatedGradientBoostingClassifier:
             delta=_delta(study, self.delta),
             public_seed=self.public_seed,
         )
-        return _drive(federation, study, noisy, "boosting_bins", "boosting_leaves")
+        return drive_listed(federation, study, noisy, "boosting_bins", "boosting_leaves")
 
     def fit(self, federation: Federation, study: Study) -> BoostingModel:
         """Fit over all hospitals that take part and return the model.
@@ -353,7 +355,7 @@ class FederatedGan:
             delta=self.delta,
             settings=self.settings,
         )
-        return _drive(federation, study, steps, "critic")
+        return drive_listed(federation, study, steps, "critic")
 
 
 def numbers_most(federation: Federation) -> int:
@@ -391,4 +393,4 @@ def evaluate(
         split=split,
         epsilon=epsilon,
     )
-    return _drive(federation, federation.study, steps, "model_scores")
+    return drive_listed(federation, federation.study, steps, "model_scores")
