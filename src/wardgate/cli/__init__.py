@@ -81,6 +81,13 @@ def _synth(app: typer.Typer, _: str) -> None:
     app.add_typer(synth.app, name="synth", help="Make synthetic tables: fit, draw, compare.")
 
 
+def _federate(app: typer.Typer, _: str) -> None:
+    from wardgate.cli import federate, federate_network
+
+    words = "Train networks over hospitals: choose an algorithm with evidence, train, check a network's document."
+    _add(app, "federate", words, federate.app, federate_network.app)
+
+
 def _demo(app: typer.Typer, _: str) -> None:
     from wardgate.cli import demo
 
@@ -112,6 +119,7 @@ COMMANDS: Mapping[str, Adds] = MappingProxyType(
         "budget": _budget,
         "gate": _gate,
         "synth": _synth,
+        "federate": _federate,
         "demo": _demo,
         "verify": _verify,
         "version": _version,

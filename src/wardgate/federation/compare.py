@@ -8,6 +8,7 @@ recommends one is `federation.choosing.RULE`; what all this cannot tell is `CANN
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -16,9 +17,10 @@ from wardgate.computations.network_update import Work
 from wardgate.computations.networks import pinned
 from wardgate.entropy import Entropy
 from wardgate.federation.choosing import CANNOT_TELL, RULE, choose
-from wardgate.federation.compare_runs import Division, Learnt, boosted, local, networked, pooled, regression
+from wardgate.federation.compare_runs import Division, Learnt, boosted, local, networked, pooled, privately, regression
 from wardgate.hub.pooling.leave_out import SMALLEST_BLOCK
 from wardgate.hub.pooling.networks.algorithms import ALGORITHMS, Algorithm
+from wardgate.hub.pooling.networks.private import Private, PrivateChanges, PrivateSteps
 from wardgate.measures.layers.tensors import size
 from wardgate.networks.installed import require_torch
 from wardgate.records.comparison import Comparison, Kind, Tried
@@ -29,6 +31,9 @@ from wardgate.simulate.splits import FEWEST_ROWS, Way, simulated
 COMPARED = ("fedavg", "fedprox", "scaffold", "fedadam", "fedyogi", "cyclic")
 """Algorithms whose common weights predict by themselves. What keeps norms or heads at hospitals has no common model to
 judge; `ditto` has that of `fedavg`."""
+
+PRIVATE: Mapping[str, Private] = MappingProxyType({"dp-sgd": PrivateSteps(), "dp-fedavg": PrivateChanges()})
+"""Ways to train with noise. Their settings are fixed: on patients, tuning them would cost privacy."""
 
 LABELS: Mapping[str, str] = {
     "logistic": "logistic regression",
@@ -41,8 +46,8 @@ LABELS: Mapping[str, str] = {
     "cyclic": "cyclic weight transfer",
     "dp-sgd": "noisy gradients (DP-SGD)",
     "dp-fedavg": "noisy FedAvg",
-    "pooled": "the network on pooled rows",
-    "local": "the network at one hospital alone",
+    "pooled": "network on pooled rows",
+    "local": "network at one site alone",
     "exact-logistic": "logistic regression without noise",
 }
 
@@ -202,7 +207,7 @@ def recommend(
 
 
 def algorithm_of(found: Comparison) -> Algorithm:
-    """Return the algorithm that a comparison names, with its rate.
+    """Return the algorithm that a comparison without noise names, with its rate.
 
     Raises:
         Invalid: it names a way with noise, or none that is known here.
@@ -228,10 +233,14 @@ def _candidates(settings: Settings, epsilon: float | None, delta: float, *, hosp
         name="logistic", kind="regression", learn=lambda at, _: [regression(at, epsilon=epsilon, delta=delta)]
     )
     yield _Candidate(name="boosting", kind="boosting", learn=lambda at, _: [boosted(at, epsilon=epsilon, delta=delta)])
-    for name in settings.algorithms:
+    for name in settings.algorithms if epsilon is None else ():
         if ALGORITHMS[name].cyclic and hospitals < 2 * SMALLEST_BLOCK and settings.algorithms != (name,):
             continue  # too few hospitals for two blocks: it would be FedAvg
         yield _Candidate(name=name, kind="network", rates=rates, learn=_networked(ALGORITHMS[name], rounds))
+    if epsilon is not None:
+        for name, how in PRIVATE.items():
+            yield _Candidate(name=name, kind="network", learn=_privately(how, rounds, epsilon))
+        yield _Candidate(name="exact-logistic", kind="bound", learn=lambda at, _: [regression(at)])
     yield _Candidate(
         name="pooled", kind="bound", learn=lambda at, _: [pooled(at, work=Work(), rounds=rounds, rates=rates)]
     )
@@ -245,6 +254,10 @@ def _networked(algorithm: Algorithm, rounds: int) -> Callable[[Division, float |
         return [networked(at, algorithm if rate is None else algorithm.working(rate=rate), rounds=rounds)]
 
     return learn
+
+
+def _privately(how: Private, rounds: int, epsilon: float) -> Callable[[Division, float | None], Sequence[Learnt]]:
+    return lambda at, _: [privately(at, how, rounds=rounds, epsilon=epsilon)]
 
 
 def _rated(rate: float | None) -> Work:
@@ -271,8 +284,8 @@ def _divisions(
     equal = max(3, min(len(study.sites), settings.most_sites))
     rows = sum(corpus.height for corpus in large)
     known = list(sizes or ([corpus.height for corpus in large] if natural else [rows // equal] * equal))
-    if len(known) < 3 or min(known) < 1:
-        raise Invalid("expected the sizes of at least three hospitals, each of at least one person")
+    if len(known) < 3:
+        raise Invalid(f"expected the sizes of at least three hospitals, found {len(known)}")
     ways = [way for way in settings.ways if natural or way.kind != "natural"]
     if not ways:
         raise Invalid(

@@ -19,6 +19,7 @@ from wardgate.hub.pooling.boosting import boosting
 from wardgate.hub.pooling.boosting_private import private_boosting
 from wardgate.hub.pooling.glm import glm
 from wardgate.hub.pooling.networks.algorithms import Algorithm
+from wardgate.hub.pooling.networks.private import Private, private_training
 from wardgate.hub.pooling.networks.rounds import train
 from wardgate.hub.pooling.noisy_glm import noisy_glm
 from wardgate.measures.boosting import Growth
@@ -214,6 +215,28 @@ def networked(at: Division, algorithm: Algorithm, *, rounds: int) -> Learnt:
     """
     found = at.plain().drive(
         train(study=at.study, sites=at.names, network=at.network, algorithm=algorithm, rounds=rounds)
+    )
+    return at.of_weights(found.model.vector, rounds=len(found.history), moved=found.bytes_moved)
+
+
+def privately(at: Division, how: Private, *, rounds: int, epsilon: float) -> Learnt:
+    """Train the network with noise that costs `epsilon` in all rounds.
+
+    Raises:
+        Invalid: a budget beyond the study's, or a network that does not suit noise.
+        CheckFailed: a hospital refused.
+    """
+    persons = sum(splits["train"].height for splits in at.tables.values())
+    found = at.plain().drive(
+        private_training(
+            study=at.study,
+            sites=at.names,
+            network=at.network,
+            epsilon=epsilon,
+            rounds=rounds,
+            settings=how,
+            persons_at_least=persons,
+        )
     )
     return at.of_weights(found.model.vector, rounds=len(found.history), moved=found.bytes_moved)
 
