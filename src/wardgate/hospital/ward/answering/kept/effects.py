@@ -98,8 +98,9 @@ def changed(
         if bench.generator is not None and bench.generator is not was.fitted:
             effect["corpus"]["generator"] = bench.generator_name
             effect["corpus"]["fit"] = name(pack(bench.generator, types=kinds(bench.generator_name)))
-    if new_own := {key: data for key, data in bench.own.items() if was.own.get(key) != data}:
-        effect["own"] = {key: name(data) for key, data in sorted(new_own.items())}
+    touched = {key for key in bench.own.keys() | was.own.keys() if bench.own.get(key) != was.own.get(key)}
+    if touched:
+        effect["own"] = {key: name(bench.own[key]) if key in bench.own else "" for key in sorted(touched)}
     return effect, things
 
 

@@ -171,11 +171,10 @@ class Folder:
             self._seats[batch] = name
             if old != name:
                 (self._path / "things" / old).unlink(missing_ok=True)
-        for key, name in outcome.effect.get("own", {}).items():
-            old = self._own.get(key, name)
-            self._own[key] = name
-            if old not in self._own.values():
-                (self._path / "things" / old).unlink(missing_ok=True)
+        before = set(self._own.values())
+        self._own = _kept(self._own, outcome.effect)
+        for old in before - set(self._own.values()):
+            (self._path / "things" / old).unlink(missing_ok=True)
 
     def thing(self, name: str) -> bytes:
         """Return what an effect names.
@@ -246,7 +245,7 @@ class Folder:
         self._seats, self._own = {}, {}
         for outcome in self.outcomes.values():
             self._seats |= outcome.effect.get("seats", {})
-            self._own |= outcome.effect.get("own", {})
+            self._own = _kept(self._own, outcome.effect)
         self._sweep()
 
     def _journalled(self) -> tuple[dict[str, Outcome], dict[int, str]]:
@@ -285,10 +284,15 @@ class Folder:
             path.unlink()
 
 
+def _kept(own: dict[str, str], effect: dict[str, Any]) -> dict[str, str]:
+    """Return what computations keep after a question: a thing by name, and nothing where the name is empty."""
+    return {key: name for key, name in (own | effect.get("own", {})).items() if name}
+
+
 def _named(effect: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (part, thing) for everything that an effect names."""
     for several in ("seats", "pending", "own"):
-        yield from ((several, name) for name in effect.get(several, {}).values())
+        yield from ((several, name) for name in effect.get(several, {}).values() if name)
     for part, inner in (("study", effect), ("fit", effect.get("corpus", {}))):
         if inner.get(part):
             yield part, inner[part]
