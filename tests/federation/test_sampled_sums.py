@@ -1,4 +1,4 @@
-"""A sum over secret batches: what it claims, what it costs, and that nobody can claim a smaller batch than was asked."""
+"""A sum over secret batches: what it claims, what it costs, and that nobody claims a smaller batch than was asked."""
 
 import base64
 import json
