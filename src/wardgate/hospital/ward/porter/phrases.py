@@ -154,25 +154,27 @@ def _critic(_: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def _network(p: Mapping[str, Any]) -> str:
+    return f"the network {_named(p['network'])}" if p.get("network") else "a network that the study locks"
+
+
 def _network_update(p: Mapping[str, Any]) -> tuple[str, str]:
     work = p.get("work")
     settings = work if isinstance(work, Mapping) else {}
     steps = _many(settings.get("steps"), "step", "steps")
+    what = f"One round of training {_network(p)}: {steps} on this hospital's own persons"
+    said = "how far each hospital moved the network's weights, cut to one length"
     if settings.get("weighing") == "sites":
-        return (
-            f"One round of training the network {_named(p.get('network'))}: {steps} on this hospital's own persons",
-            "how far each hospital moved the network's weights, cut to one length",
-        )
+        return what, said
     return (
-        f"One round of training the network {_named(p.get('network'))}: {steps} on this hospital's own persons; beside"
-        " the sum the hospital says in a word how its round went",
-        "how far each hospital moved the network's weights, cut to one length, persons, and losses before and after",
+        f"{what}; beside the sum the hospital says in a word how its round went",
+        f"{said}, persons, and losses before and after",
     )
 
 
 def _network_gradient(p: Mapping[str, Any]) -> tuple[str, str]:
     return (
-        f"One step of training the network {_named(p.get('network'))} on a secret draw of persons",
+        f"One step of training {_network(p)} on a secret draw of persons",
         "gradients, each person's cut to one length",
     )
 
@@ -180,7 +182,7 @@ def _network_gradient(p: Mapping[str, Any]) -> tuple[str, str]:
 def _network_votes(p: Mapping[str, Any]) -> tuple[str, str]:
     candidates = _many(p.get("candidates"), "candidate", "candidates")
     return (
-        f"Voting on {candidates} for the network {_named(p.get('network'))}: would one do harm to the persons here",
+        f"Voting on {candidates} for {_network(p)}: would one do harm to the persons here",
         "votes; each hospital counts for one at most",
     )
 
@@ -258,8 +260,8 @@ def _evaluate(question: Question) -> str:
 def _personal(question: Question) -> str:
     persons = PERSONS.get(question.split, "persons of no split")
     return (
-        "Make this hospital's personal models from its training and tuning persons, keep them here, and judge them beside"
-        f" the common and its own one on {persons}: rounded figures of this hospital alone"
+        "Make this hospital's personal models from its training and tuning persons, keep them here, and judge them"
+        f" beside the common and its own one on {persons}: rounded figures of this hospital alone"
     )
 
 
