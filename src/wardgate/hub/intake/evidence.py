@@ -17,6 +17,7 @@ KINDS = {
     "corpus": "corpus",
     "associations": "sited",
     "evaluate": "sited",
+    "personal": "sited",
     "prepare": "record",
     "shares": "record",
     "confirm": "summed",

@@ -26,6 +26,7 @@ from wardgate.hospital.ward.answering.kept.effects import (
     take_seats,
 )
 from wardgate.hospital.ward.answering.kept.folder import Folder, Later, Outcome
+from wardgate.hospital.ward.answering.personal import personalise
 from wardgate.hospital.ward.answering.recovery import confirm, deposit, reveal, take_shares
 from wardgate.hospital.ward.answering.review import check_same, described, lay_out, open_bench, read_cohort
 from wardgate.hospital.ward.answering.roster import join
@@ -337,11 +338,18 @@ class Ward:
                 return associate(self._open_bench(), question)
             case "evaluate":
                 return evaluate(self._open_bench(), question, parcel)
+            case "personal":
+                return personalise(self._open_bench(), question, parcel, folder=self._own_models)
             case "close":
                 return closing(self._open_bench())
         if question.computation in MENU:
             return summed(self._open_bench(), question, parcel)
         raise Refused(f"this ward answers no '{question.computation}'")
+
+    @property
+    def _own_models(self) -> Path | None:
+        """Where this hospital finds its personal models of this study; they stay in its private folder."""
+        return None if self.private is None else self.private / "models" / self.study_sha256[:16]
 
     def _review(self) -> Statement:
         if self._door is None:

@@ -112,6 +112,8 @@ def may_ask(study: Study) -> tuple[str, ...]:
     lines = [STEPS[name](_blank(study, name)) for name in ALWAYS]
     if study.drop_out is not None:
         lines += [STEPS[name](_blank(study, name)) for name in RECOVERING]
+    if "likeness" in study.analyses:
+        lines.append(STEPS["personal"](_blank(study, "personal")))
     for name in dict.fromkeys((*sorted(OF_THE_CHAIN), *study.analyses)):
         phrase = SUMMED.get(name)
         if phrase is None:
@@ -145,5 +147,5 @@ MAY_ASK: Mapping[str, Mapping[str, Any]] = {
 
 def _blank(study: Study, name: str) -> Question:
     parameters = {"models": ["any model of the study"]} if name == "evaluate" else {}
-    split: SplitName = "holdout" if name == "evaluate" else "none"
+    split: SplitName = "holdout" if name in ("evaluate", "personal") else "none"
     return Question(study_sha256=study.fingerprint(), number=0, computation=name, split=split, parameters=parameters)
