@@ -198,7 +198,7 @@ def test_who_sat_out_answers_zeros_and_says_why(
     }
     found = {word: answered(asked, site) for word, (asked, site) in heard.items()}
     with monkeypatch.context() as patched:
-        patched.setattr(descent, "module_of", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+        patched.setattr(descent, "at_work", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
         found["out-of-memory"] = answered(question(locked), bench)
     assert {word: one.said["training"] for word, one in found.items()} == {word: word for word in SAT_OUT}
     assert not any(one.vector.any() for one in found.values())
@@ -272,6 +272,7 @@ def test_an_older_checkpoint_goes_on_from_what_is_there(locked: Study, make_pers
     rounds(locked, bench, [2], **WORK)
     after = State.from_bytes(bench.own[key(locked, "personal")])
     assert (before.number, after.number) == (3, 2)
+    assert after.before is not None
     assert np.array_equal(after.before, before.now)
 
 
@@ -282,7 +283,7 @@ def test_who_sits_out_keeps_what_was_there_but_no_new_run_goes_on_from_an_old_on
     rounds(locked, bench, [0, 1], **WORK)
     kept = dict(bench.own)
     assert set(kept) == {key(locked, kind) for kind in ("control", "stays", "personal")}
-    monkeypatch.setattr(descent, "module_of", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(descent, "at_work", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
     rounds(locked, bench, [2], **WORK)
     assert bench.own == kept
     rounds(locked, bench, [0], **WORK)
@@ -323,7 +324,7 @@ def test_what_cannot_be_read_is_broken_and_says_nothing_of_anybody(locked: Study
 
 def gradient(locked: Study, bench: Desk, *, network: str = "grouped", **settings: Any) -> Bounded:
     architecture = locked.networks[network]
-    fields = {"weights": start(architecture), "longest": 0.5} | settings
+    fields: dict[str, Any] = {"weights": start(architecture), "longest": 0.5} | settings
     asked = NetworkGradient(network=network, sha256=architecture.sha256, **fields)
     asked = NetworkGradient.read(asked.parameters(), dict(asked.arrays()))
     return network_gradient.answer(asked, bench=bench, split="train")

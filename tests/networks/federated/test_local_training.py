@@ -11,13 +11,17 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from drawn_networks import BENDS
 from drawn_networks import architecture as drawn
 from wardgate.measures.layers.start import start
 from wardgate.measures.layers.tensors import size, tensors
 from wardgate.networks.federated import descent
 from wardgate.networks.federated.build import load_vector, module_of, vector_of
-from wardgate.networks.federated.descent import Learner, Steps, _batches
+from wardgate.networks.federated.by_hand import ByHand, bent, possible, steepness
+from wardgate.networks.federated.by_torch import ByTorch
+from wardgate.networks.federated.descent import Learner, Steps, batches
 from wardgate.networks.federated.local import Own, Plan, shortened, train
+from wardgate.records.errors import Invalid
 from wardgate.records.network import Activation, Architecture, BatchNorm, Dropout, Linear
 
 CPU = torch.device("cpu")
@@ -96,8 +100,46 @@ def compared(optimiser_of, **settings):
     assert start(MLP) + found.change == pytest.approx(vector_of(module, MLP), abs=2e-4)
 
 
+@pytest.mark.parametrize("how", BENDS)
+@pytest.mark.parametrize("weight", [0.3, 3.0])
+def test_slopes_by_hand_are_those_of_torch(how, weight):
+    architecture = Architecture(
+        inputs=5, layers=(Linear(units=7), Activation(how=how), Linear(units=4), Activation(how=how), Linear(units=1))
+    )
+    x, y = persons(80)
+    rows, labels = torch.from_numpy(x).float(), torch.from_numpy(y).float()
+    vector = np.random.default_rng(0).normal(size=size(architecture)) * weight
+    hand, auto = ByHand(architecture), ByTorch(architecture, device=CPU)
+    for one in (hand, auto):
+        one.load(vector)
+        one.begin(seed=0, alone=False)
+        one.slope(rows, labels)
+    assert hand.vector() == pytest.approx(auto.vector())
+    assert hand.gradient.numpy() == pytest.approx(auto.gradient.numpy(), rel=1e-4, abs=1e-6)
+    assert hand.losses(rows, labels) == pytest.approx(auto.losses(rows, labels), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("how", BENDS)
+def test_bends_by_hand_stay_numbers_far_away(how):
+    far = np.array([-1e30, -1e4, -88.0, 0.0, 88.0, 1e4, 1e30], dtype=np.float32)
+    with np.errstate(all="ignore"):
+        for found in (bent(how, far), steepness(how, far)):
+            assert found.dtype == np.float32
+            assert np.isfinite(found).all()
+
+
+def test_by_hand_is_for_linear_layers_and_bends_alone():
+    assert possible(MLP)
+    assert not possible(NORMED)
+    with pytest.raises(Invalid, match="bends"):
+        ByHand(NORMED)
+    for wrong in (np.zeros(3), np.full(size(MLP), np.nan)):
+        with pytest.raises(Invalid, match="finite"):
+            ByHand(MLP).load(wrong)
+
+
 def test_every_person_is_in_one_batch_of_an_epoch_and_batches_are_full():
-    order = _batches(70, 32, np.random.default_rng(0))
+    order = batches(70, 32, np.random.default_rng(0))
     found = [next(order) for _ in range(35)]
     assert {len(batch) for batch in found} == {32}
     for epoch in np.concatenate(found).reshape(16, 70):
@@ -122,9 +164,8 @@ def test_the_same_seed_gives_the_same_bytes_and_torchs_own_generator_is_left_alo
 def test_dropout_follows_the_seed_and_rests_while_judging():
     architecture = Architecture(inputs=5, layers=(Linear(units=8), Dropout(chance=0.5), Linear(units=1)))
     x, y = persons(60)
-    learner = Learner(architecture, device=CPU)
-    people = descent.Persons.of(x, y, device=CPU)
-    assert np.array_equal(learner.losses(people), learner.losses(people))
+    learner = Learner(architecture, x, y, device=CPU)
+    assert np.array_equal(learner.losses(), learner.losses())
     everybody = plan(architecture, steps=steps(batch=60))
     first, again, other = (round_of(architecture, everybody, x, y, seed=seed).change for seed in (1, 1, 2))
     assert np.array_equal(first, again)
@@ -336,13 +377,13 @@ def fails(error):
     ],
 )
 def test_memory_that_does_not_suffice_is_out_of_memory(monkeypatch, error):
-    monkeypatch.setattr(descent, "module_of", fails(error))
+    monkeypatch.setattr(descent, "at_work", fails(error))
     x, y = persons(30)
     sat_out(round_of(MLP, plan(MLP), x, y, own=KEPT), "out-of-memory", KEPT)
 
 
 def test_any_other_error_is_no_outcome(monkeypatch):
-    monkeypatch.setattr(descent, "module_of", fails(RuntimeError("shapes cannot be multiplied")))
+    monkeypatch.setattr(descent, "at_work", fails(RuntimeError("shapes cannot be multiplied")))
     with pytest.raises(RuntimeError, match="shapes"):
         round_of(MLP, plan(MLP), *persons(30))
 

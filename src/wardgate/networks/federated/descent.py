@@ -1,26 +1,24 @@
 """Steps down the loss of one hospital's persons. All learnt numbers lie in one tensor, so a step is a few sums.
 
-A small network costs more in calls than in arithmetic; this way a step calls the optimiser's arithmetic once, whatever
-the number of layers. Nothing here uses torch's global generator: batches come from numpy, dropout from a generator of
-its own.
+Nothing here uses torch's global generator: batches come from numpy, dropout from a generator of its own.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from wardgate.measures.layers.tensors import Vector, tensors
-from wardgate.networks.federated.build import load_vector, module_of, vector_of
+from wardgate.measures.layers.tensors import Vector, size, tensors
+from wardgate.networks.federated.by_hand import ByHand, possible
+from wardgate.networks.federated.by_torch import ByTorch
 from wardgate.records.network import Architecture
 
-AT_ONCE = 512
-"""Persons whose losses are looked at together."""
+SMALL = 100_000
+"""Numbers of a perceptron that learns on the CPU even where there is a GPU, at most."""
 
 ADAM = (0.9, 0.999, 1e-8)
 
@@ -49,71 +47,58 @@ class Steps:
     pull: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Persons:
-    """Persons as tensors.
+class AtWork(Protocol):
+    """A network that can say the slope of its loss; see `ByTorch` and `ByHand`, which say the same."""
 
-    Attributes:
-        x: Shape (n, inputs).
-        y: Labels, shape (n,).
-    """
+    weights: Tensor
+    gradient: Tensor
 
-    x: Tensor
-    y: Tensor
+    def load(self, vector: Vector) -> None:
+        """Set every number."""
+        ...
 
-    @classmethod
-    def of(cls, x: NDArray[np.float64], y: NDArray[np.int8], *, device: torch.device) -> "Persons":
-        """Return rows and labels in single precision on a device."""
-        rows = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device)
-        return cls(x=rows, y=torch.from_numpy(y.astype(np.float32)).to(device))
+    def vector(self) -> Vector:
+        """Return every number."""
+        ...
 
+    def begin(self, *, seed: int, alone: bool) -> None:
+        """Begin a descent."""
+        ...
 
-class Dropped(nn.Module):
-    """Dropout whose chance comes from a generator of its own."""
+    def slope(self, x: Tensor, y: Tensor) -> None:
+        """Leave the gradient of the mean loss of a batch in `gradient`."""
+        ...
 
-    def __init__(self, chance: float, draws: torch.Generator) -> None:
-        super().__init__()
-        self.chance, self.draws = chance, draws
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.chance:
-            return x
-        kept = torch.empty_like(x).bernoulli_(1.0 - self.chance, generator=self.draws)
-        return x * kept / (1.0 - self.chance)
+    def losses(self, x: Tensor, y: Tensor) -> Vector:
+        """Return each person's loss."""
+        ...
 
 
-def own_dropout(module: nn.Module, draws: torch.Generator) -> None:
-    """Let every dropout of a module draw from a generator rather than from torch's global one."""
-    for name, layer in module.named_children():
-        if isinstance(layer, nn.Dropout):
-            setattr(module, name, Dropped(layer.p, draws))
-        else:
-            own_dropout(layer, draws)
+def at_work(architecture: Architecture, *, device: torch.device) -> tuple[AtWork, torch.device]:
+    """Return a network ready to learn, and where it does; small perceptrons are quicker beside a GPU than on it."""
+    if possible(architecture) and (device.type == "cpu" or size(architecture) <= SMALL):
+        return ByHand(architecture), torch.device("cpu")
+    return ByTorch(architecture, device=device), device
 
 
 class Learner:
-    """A described network in single precision, ready to learn.
+    """A described network in single precision, and persons to learn from.
+
+    Args:
+        x: Rows, shape (n, inputs), at least one.
+        y: Labels, shape (n,).
 
     Attributes:
         learnt: Which numbers of the flat vector gradients move, shape (size,).
     """
 
-    def __init__(self, architecture: Architecture, *, device: torch.device) -> None:
-        self.architecture, self.device = architecture, device
-        self.learnt = np.concatenate(
-            [np.full(one.size, one.learnt) for one in tensors(architecture)] or [np.zeros(0, bool)]
-        )
-        self._module = module_of(architecture).to(device)
-        self._draws = torch.Generator(device=device)
-        own_dropout(self._module, self._draws)
-        self._weights = torch.empty(int(self.learnt.sum()), device=device)
-        self._gradient = torch.zeros_like(self._weights)
-        first = 0
-        for one in self._module.parameters():
-            place = slice(first, first + one.numel())
-            one.data = self._weights[place].view(one.shape)
-            one.grad = self._gradient[place].view(one.shape)
-            first += one.numel()
+    def __init__(
+        self, architecture: Architecture, x: NDArray[np.float64], y: NDArray[np.int8], *, device: torch.device
+    ) -> None:
+        self.learnt = np.concatenate([np.full(one.size, one.learnt) for one in tensors(architecture)])
+        self._work, self._device = at_work(architecture, device=device)
+        self._x = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(self._device)
+        self._y = torch.from_numpy(y.astype(np.float32)).to(self._device)
 
     def load(self, vector: Vector) -> None:
         """Set every number.
@@ -121,25 +106,18 @@ class Learner:
         Raises:
             Invalid: another length, or not finite.
         """
-        load_vector(self._module, self.architecture, vector)
+        self._work.load(vector)
 
     def vector(self) -> Vector:
         """Return every number, shape (size,); they may be no finite ones after a descent."""
-        return vector_of(self._module, self.architecture)
+        return self._work.vector()
 
-    def losses(self, persons: Persons) -> Vector:
+    def losses(self) -> Vector:
         """Return each person's loss without dropout and by the running statistics, shape (n,)."""
-        self._module.eval()
-        with torch.no_grad():
-            found = [
-                functional.binary_cross_entropy_with_logits(self._module(x), y, reduction="none")
-                for x, y in zip(torch.split(persons.x, AT_ONCE), torch.split(persons.y, AT_ONCE), strict=True)
-            ]
-        return np.asarray(torch.cat(found).cpu().numpy(), dtype=np.float64)
+        return self._work.losses(self._x, self._y)
 
     def descend(
         self,
-        persons: Persons,
         *,
         steps: Steps,
         rng: np.random.Generator,
@@ -152,42 +130,33 @@ class Learner:
         Where a batch is one person, batch norms keep to their running statistics, since one person has no spread.
 
         Args:
-            persons: At least one.
             towards: Where the steps' pull pulls, shape (size,).
             correction: Added to every gradient, shape (size,); the difference of control variates.
         """
-        n = len(persons.y)
-        size = min(steps.batch, n)
-        self._train(alone=size == 1)
-        self._draws.manual_seed(int(rng.integers(2**62)))
-        order = _batches(n, size, rng) if size < n else None
+        n, work = len(self._y), self._work
+        batch = min(steps.batch, n)
+        work.begin(seed=int(rng.integers(2**62)), alone=batch == 1)
+        order = batches(n, batch, rng) if batch < n else None
         goal, extra = self._of(towards if steps.pull else None), self._of(correction)
-        move = _Move(steps, self._weights, self._gradient)
+        move = _Move(steps, work.weights, work.gradient)
+        x, y = self._x, self._y
         for _ in range(steps.count):
-            x, y = persons.x, persons.y
             if order is not None:
-                chosen = torch.from_numpy(next(order)).to(self.device)
-                x, y = x.index_select(0, chosen), y.index_select(0, chosen)
-            self._gradient.zero_()
-            functional.binary_cross_entropy_with_logits(self._module(x), y).backward()  # type: ignore[no-untyped-call]
+                chosen = torch.from_numpy(next(order)).to(self._device)
+                x, y = self._x.index_select(0, chosen), self._y.index_select(0, chosen)
+            work.slope(x, y)
             with torch.no_grad():
                 if extra is not None:
-                    self._gradient.add_(extra)
+                    work.gradient.add_(extra)
                 move()
                 if goal is not None:
                     reach = steps.rate * steps.pull
-                    self._weights.add_(goal, alpha=reach).div_(1.0 + reach)
-
-    def _train(self, *, alone: bool) -> None:
-        self._module.train()
-        for layer in self._module.modules() if alone else ():
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-                layer.eval()
+                    work.weights.add_(goal, alpha=reach).div_(1.0 + reach)
 
     def _of(self, vector: Vector | None) -> Tensor | None:
         if vector is None:
             return None
-        return torch.from_numpy(vector[self.learnt].astype(np.float32)).to(self.device)
+        return torch.from_numpy(vector[self.learnt].astype(np.float32)).to(self._device)
 
 
 class _Move:
@@ -216,7 +185,7 @@ class _Move:
         self.weights.add_(slope, alpha=-rate)
 
 
-def _batches(n: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Give positions of `size` of n persons, again and again, one order of all of them after the other."""
     left = np.zeros(0, dtype=np.int64)
     while True:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from wardgate.measures.layers.tensors import Vector
-from wardgate.networks.federated.descent import Learner, Persons, Steps
+from wardgate.networks.federated.descent import Learner, Steps
 from wardgate.networks.federated.device import choose, repeatable
 from wardgate.records.network import Architecture
 
@@ -152,22 +152,21 @@ def _train(
     seed: int,
     device: torch.device | None,
 ) -> Trained:
-    device = device or choose()
-    learner, persons = Learner(architecture, device=device), Persons.of(x, y, device=device)
+    learner = Learner(architecture, x, y, device=device or choose())
     begin = common.copy()
     if own.stays is not None:
         begin[~plan.shared] = own.stays
     learner.load(begin)
     begin = learner.vector()
-    before = _cut_losses(learner, persons, plan)
+    before = _cut_losses(learner, plan)
     moves = plan.shared & learner.learnt
     control = np.zeros(len(common)) if own.control is None else own.control
     correction = None if plan.control is None else np.where(moves, plan.control - control, 0.0)
     # Both models see the same batches and the same dropout, so a personal model without a pull is the local model.
     rng = np.random.default_rng(seed)
-    learner.descend(persons, steps=plan.steps, rng=rng, towards=begin, correction=correction)
+    learner.descend(steps=plan.steps, rng=rng, towards=begin, correction=correction)
     end = _checked(learner.vector(), plan)
-    after = _cut_losses(learner, persons, plan)
+    after = _cut_losses(learner, plan)
     if float(after.mean()) > float(before.mean()) + DIVERGED_BY:
         raise _WentWrong("diverged")
     change, cut = shortened(np.where(plan.shared, end - begin, 0.0), plan.longest)
@@ -188,16 +187,16 @@ def _train(
         own=Own(
             control=own.control if plan.control is None else control + moved,
             stays=own.stays if plan.shared.all() else end[~plan.shared],
-            personal=own.personal if plan.personal is None else _personal(learner, persons, begin, plan, own, seed),
+            personal=own.personal if plan.personal is None else _personal(learner, begin, plan, own, seed),
         ),
     )
 
 
-def _personal(learner: Learner, persons: Persons, begin: Vector, plan: Plan, own: Own, seed: int) -> Vector | None:
+def _personal(learner: Learner, begin: Vector, plan: Plan, own: Own, seed: int) -> Vector | None:
     """Train the second model; where that goes wrong, the one of the last round stands."""
     learner.load(begin if own.personal is None else own.personal)
     steps = replace(plan.steps, pull=plan.personal or 0.0)
-    learner.descend(persons, steps=steps, rng=np.random.default_rng(seed), towards=begin)
+    learner.descend(steps=steps, rng=np.random.default_rng(seed), towards=begin)
     found = learner.vector()
     return found if bool(np.all(np.abs(found) <= plan.largest)) else own.personal
 
@@ -218,8 +217,8 @@ def _checked(vector: Vector, plan: Plan) -> Vector:
     return vector
 
 
-def _cut_losses(learner: Learner, persons: Persons, plan: Plan) -> Vector:
-    found = learner.losses(persons)
+def _cut_losses(learner: Learner, plan: Plan) -> Vector:
+    found = learner.losses()
     if bool(np.isnan(found).any()):
         raise _WentWrong("not-finite")
     return np.minimum(found, plan.loss_cut)

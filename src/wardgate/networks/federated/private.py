@@ -26,7 +26,7 @@ from torch.nn import functional
 from wardgate.entropy import Entropy
 from wardgate.measures.layers.tensors import Vector, size
 from wardgate.networks.federated.build import load_vector, module_of
-from wardgate.networks.federated.descent import own_dropout
+from wardgate.networks.federated.by_torch import own_dropout
 from wardgate.networks.federated.device import choose, repeatable
 from wardgate.networks.gan.private import poisson_batch, shortening
 from wardgate.records.errors import Invalid
