@@ -31,8 +31,9 @@ ALPHA = 0.1
 LEAST_OF_A_CLASS = 5
 """Persons of each class that every skewed site has, so that each can train and be judged."""
 
-DIABETES_ROWS, DIABETES_SITES = 36_000, 10
-IMAGE_ROWS, IMAGE_SITES = 3_200, 8
+COUNTRIES = 12
+DIABETES_ROWS, DIABETES_SITES = 24_000, 10
+IMAGE_ROWS, IMAGE_SITES = 1_600, 8
 
 Tables = Mapping[str, Mapping[SplitName, pl.DataFrame]]
 Rng = np.random.Generator
@@ -58,46 +59,67 @@ class Set:
     Attributes:
         sites: What the sites are, in words.
         divided: By seed.
-        rounds, steps, batch: How much may be trained: by FLamby's rules where it has them.
+        menu: How hospitals may work in a round; the tuning persons choose.
+        rounds: At most.
     """
 
     name: str
     sites: str
     divided: Callable[[int], Divided]
+    menu: Mapping[str, Mapping[str, Any]]
     rounds: int = 50
-    steps: int = 20
-    batch: int = 64
-    seeds: int = 3
+    seeds: int = 2
 
 
-def all_sets() -> tuple[Set, ...]:
-    """Return the sets; nothing is read before a seed is asked for."""
-    return (
-        Set(
+MENU: Mapping[str, Mapping[str, Any]] = {
+    "1 step of everybody": {"steps": 1, "batch": 1_000_000, "rate": 1.0},
+    "4 steps of 64": {"steps": 4, "batch": 64, "rate": 0.3},
+    "10 steps of 64": {"steps": 10, "batch": 64, "rate": 0.1},
+}
+FLAMBY: Mapping[str, Mapping[str, Any]] = {
+    f"100 steps of 4, rate {rate:g}": {"steps": 100, "batch": 4, "rate": rate} for rate in (0.01, 0.1)
+}
+IMAGES: Mapping[str, Mapping[str, Any]] = {
+    "1 step of 256": {"steps": 1, "batch": 256, "rate": 0.3},
+    "5 steps of 32": {"steps": 5, "batch": 32, "rate": 0.1},
+}
+
+
+def all_sets() -> Mapping[str, Set]:
+    """Return the sets by a short word; nothing is read before a seed is asked for."""
+    return {
+        "heart": Set(
             name="Heart, FLamby's split",
-            sites="4 hospitals, FLamby's rows, features, test rows and 15 rounds of 100 steps of 4",
+            sites="4 hospitals; FLamby's rows, features and test rows, its 15 rounds of 100 steps of 4",
             divided=heart,
+            menu=FLAMBY,
             rounds=15,
-            steps=100,
-            batch=4,
-            seeds=5,
+            seeds=3,
         ),
-        Set(name="IST by country", sites="36 countries", divided=stroke),
-        Set(name="IST, label skew", sites=f"12 sites, Dirichlet {ALPHA:g}", divided=stroke_skewed),
-        Set(
+        "ist": Set(
+            name="IST by country",
+            sites=f"the {COUNTRIES - 1} largest countries, and all others as one site",
+            divided=stroke,
+            menu=MENU,
+        ),
+        "ist-skew": Set(
+            name="IST, label skew", sites=f"12 sites, Dirichlet {ALPHA:g}", divided=stroke_skewed, menu=MENU
+        ),
+        "diabetes": Set(
             name="Diabetes-130, label skew",
-            sites=f"{DIABETES_SITES} sites, Dirichlet {ALPHA:g}, {DIABETES_ROWS} of the patients",
+            sites=f"{DIABETES_SITES} sites, Dirichlet {ALPHA:g}, {DIABETES_ROWS} patients, of whom 40 % train",
             divided=diabetes_skewed,
+            menu={words: work for words, work in MENU.items() if work["steps"] < 10},
         ),
-        Set(
+        "images": Set(
             name="PneumoniaMNIST, label skew",
             sites=f"{IMAGE_SITES} sites, Dirichlet {ALPHA:g}, {IMAGE_ROWS} training images of 28 x 28",
             divided=radiographs_skewed,
-            steps=10,
-            batch=32,
-            seeds=2,
+            menu=IMAGES,
+            rounds=30,
+            seeds=1,
         ),
-    )
+    }
 
 
 # ---- sets
@@ -132,10 +154,13 @@ def heart(seed: int) -> Divided:
 
 
 def stroke(seed: int) -> Divided:
-    """The International Stroke Trial by country."""
+    """The International Stroke Trial by country, small countries together."""
     study, found = _by_site("ist/country.yaml", "ist_stroke")
+    by_size = sorted(found, key=lambda site: -found[site].height)
+    sites = {site: found[site] for site in by_size[: COUNTRIES - 1]}
+    sites["OTHERS"] = pl.concat([found[site] for site in by_size[COUNTRIES - 1 :]])
     rng = np.random.default_rng(seed)
-    return _locked(study, {site: _split(table, rng) for site, table in found.items()}, seed)
+    return _locked(study, {site: _split(table, rng) for site, table in sites.items()}, seed)
 
 
 def stroke_skewed(seed: int) -> Divided:
@@ -178,10 +203,18 @@ def radiographs_skewed(seed: int) -> Divided:
     return _locked(study, tables, seed, features=pixels, label=label, layers=_picture)
 
 
-HEART = (
-    "age sex chest_pain resting_pressure cholesterol fasting_sugar_high resting_ecg maximum_heart_rate exercise_angina"
-    " st_depression"
-).split()
+HEART = [
+    "age",
+    "sex",
+    "chest_pain",
+    "resting_pressure",
+    "cholesterol",
+    "fasting_sugar_high",
+    "resting_ecg",
+    "maximum_heart_rate",
+    "exercise_angina",
+    "st_depression",
+]
 SPLITS_OF_IMAGES: tuple[tuple[SplitName, str], ...] = (("train", "train"), ("tuning", "val"), ("holdout", "test"))
 
 

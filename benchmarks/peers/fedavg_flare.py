@@ -98,7 +98,7 @@ def job(spec, folder):
     else:
         from nvflare.app_common.np.recipes.fedavg import NumpyFedAvgRecipe
 
-        recipe = NumpyFedAvgRecipe(name="job", model=[0.0] * spec["columns"], **common)
+        recipe = NumpyFedAvgRecipe(name="job", model=spec.get("start") or [0.0] * spec["columns"], **common)
     recipe.export(str(folder / "jobs"))
     made = folder / "jobs/job"
     if spec.get("polling"):
