@@ -86,6 +86,8 @@ class RobustGather:
         out: Groups that are out for good, with the reason.
         judgements: Records of all votes.
         anchor: Where training began.
+        last: The last round of which something was learnt.
+        stop: The alarm that stopped training.
     """
 
     study: Study
@@ -98,6 +100,7 @@ class RobustGather:
     judgements: list[Judgement] = field(default_factory=list)
     anchor: Vector = field(default_factory=lambda: np.zeros(0))
     last: NetworkUpdate | None = None
+    stop: Alarm | None = None
 
     def __call__(self, asked: NetworkUpdate, *, sites: Group, what: str) -> Generator[Ask, Told, Gathered]:
         """Ask the groups that are left for one round; see `Gather`.
@@ -268,6 +271,7 @@ class RobustGather:
                 f" Out: {gone or 'none; the others stayed closed'}",
                 stops=True,
             )
+        self.stop = alarm
         return Gathered(
             change=np.zeros(len(asked.weights)),
             control=np.zeros(len(asked.weights) if asked.work.scaffold else 0),
