@@ -254,7 +254,7 @@ LAYERS = {
     "spectral norm": (
         nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 4)), nn.Linear(4, 1)),
         6,
-        "Parametrized",
+        "buffer",
     ),
     "grouped": (
         nn.Sequential(nn.Conv2d(2, 4, 2, groups=2), nn.Flatten(), nn.Linear(36, 1)),

@@ -1,6 +1,6 @@
 """What a described network says of rows, by numpy alone: as it is used, with running statistics and no dropout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -32,23 +32,27 @@ EPSILON = 1e-5
 
 LEAK = 0.01
 
+See = Callable[[str, Layer, Rows], None]
+"""Is shown the name of every layer, the layer, and the rows that enter it."""
+
 AT_ONCE = 2**22
 """Numbers between two layers that are held at a time, for as many rows as that gives."""
 
 
-def logits(architecture: Architecture, vector: Vector, x: Rows) -> Vector:
+def logits(architecture: Architecture, vector: Vector, x: Rows, *, see: See | None = None) -> Vector:
     """Return the log-odds of each row, shape (n,).
 
     Args:
         vector: All numbers of the network, shape (size,). A running variance below 0, which noise can make, counts
             as 0.
         x: Rows in [-1, 1], shape (n, architecture.inputs).
+        see: Is shown what enters every layer, in as many parts as rows are taken at a time.
 
     Raises:
         Invalid: vector or rows have another shape or are not finite, or the log-odds leave the range of a double;
             where `reach` is finite they cannot.
     """
-    return _all_rows(architecture, vector, x, architecture.layers)[:, 0]
+    return _all_rows(architecture, vector, x, architecture.layers, see)[:, 0]
 
 
 def before_last(architecture: Architecture, vector: Vector, x: Rows) -> Rows:
@@ -63,7 +67,9 @@ def before_last(architecture: Architecture, vector: Vector, x: Rows) -> Rows:
     return found
 
 
-def _all_rows(architecture: Architecture, vector: Vector, x: Rows, layers: Sequence[Layer]) -> Rows:
+def _all_rows(
+    architecture: Architecture, vector: Vector, x: Rows, layers: Sequence[Layer], see: See | None = None
+) -> Rows:
     named = arrays(architecture, vector)
     rows = np.asarray(x, dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] != architecture.inputs:
@@ -72,9 +78,9 @@ def _all_rows(architecture: Architecture, vector: Vector, x: Rows, layers: Seque
         raise Invalid("a row holds a number that is not finite; encode the table by the study's own design")
     step = max(1, AT_ONCE // _widest(architecture))
     with np.errstate(over="ignore", invalid="ignore"):
-        parts = [_through(layers, rows[first : first + step], "", named) for first in range(0, len(rows), step)]
+        parts = [_through(layers, rows[first : first + step], "", named, see) for first in range(0, len(rows), step)]
         # Nobody at all: one row, left out again, tells how many numbers it would have had.
-        parts = parts or [_through(layers, np.zeros((1, architecture.inputs)), "", named)[:0]]
+        parts = parts or [_through(layers, np.zeros((1, architecture.inputs)), "", named, None)[:0]]
     found = np.concatenate(parts)
     if not bool(np.isfinite(found).all()):
         raise Invalid("the network's log-odds are not finite for some row; its weights are too large")
@@ -132,13 +138,15 @@ def bend(how: str, x: Rows) -> Rows:
             raise Invalid(f"no activation '{how}' is known")
 
 
-def _through(layers: Sequence[Layer], x: Rows, above: str, named: Mapping[str, Vector]) -> Rows:
+def _through(layers: Sequence[Layer], x: Rows, above: str, named: Mapping[str, Vector], see: See | None) -> Rows:
     for place, layer in enumerate(layers):
-        x = _one(layer, x, f"{above}{place}", named)
+        if see is not None:
+            see(f"{above}{place}", layer, x)
+        x = _one(layer, x, f"{above}{place}", named, see)
     return x
 
 
-def _one(layer: Layer, x: Rows, name: str, named: Mapping[str, Vector]) -> Rows:
+def _one(layer: Layer, x: Rows, name: str, named: Mapping[str, Vector], see: See | None) -> Rows:
     match layer:
         case Linear():
             return np.asarray(x @ named[f"{name}.weight"].T + named[f"{name}.bias"])
@@ -172,7 +180,7 @@ def _one(layer: Layer, x: Rows, name: str, named: Mapping[str, Vector]) -> Rows:
         case Flatten():
             return x.reshape(len(x), -1)
         case Residual():
-            return x + _through(layer.layers, x, f"{name}.", named)
+            return x + _through(layer.layers, x, f"{name}.", named, see)
 
 
 def _along(numbers: Vector, x: Rows) -> Rows:

@@ -27,25 +27,37 @@ def start(architecture: Architecture) -> Vector:
     Raises:
         Invalid: as `tensors`.
     """
-    found = tensors(architecture)
     bits = np.random.PCG64(architecture.seed)
-    bent = dict(_bent(architecture.layers, ""))
-    last = max((tensor.first for tensor in found if tensor.role == "weight"), default=-1)
+    reach, found = reach_of(architecture), tensors(architecture)
     vector = np.zeros(found[-1].first + found[-1].size if found else 0)
     for tensor in found:
         if tensor.role in ("scale", "variance"):
             vector[tensor.place] = 1.0
         elif tensor.role == "weight":
-            inputs, outputs = prod(tensor.shape[1:]), tensor.shape[0] * prod(tensor.shape[2:])
-            if tensor.first == last:
-                reach = 1.0 / sqrt(inputs)
-            elif bent[tensor.name.removesuffix(".weight")]:
-                reach = sqrt(6.0 / inputs)
-            else:
-                reach = sqrt(6.0 / (inputs + outputs))
             even = (bits.random_raw(tensor.size) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-            vector[tensor.place] = (2.0 * even - 1.0) * reach
+            vector[tensor.place] = (2.0 * even - 1.0) * reach[tensor.name.removesuffix(".weight")]
     return vector
+
+
+def reach_of(architecture: Architecture) -> dict[str, float]:
+    """Return how large the weights of each layer are at most where they start, by the layer's name.
+
+    Raises:
+        Invalid: as `tensors`.
+    """
+    found = [tensor for tensor in tensors(architecture) if tensor.role == "weight"]
+    bent = dict(_bent(architecture.layers, ""))
+    reach: dict[str, float] = {}
+    for tensor in found:
+        name = tensor.name.removesuffix(".weight")
+        inputs, outputs = prod(tensor.shape[1:]), tensor.shape[0] * prod(tensor.shape[2:])
+        if tensor is found[-1]:
+            reach[name] = 1.0 / sqrt(inputs)
+        elif bent[name]:
+            reach[name] = sqrt(6.0 / inputs)
+        else:
+            reach[name] = sqrt(6.0 / (inputs + outputs))
+    return reach
 
 
 def _bent(layers: Sequence[Layer], above: str) -> list[tuple[str, bool]]:
