@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import polars as pl
 import typer
@@ -120,14 +120,18 @@ def read_corpora(paths: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str]]:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[OnEvent]:
-    """Show which run it is, on standard error where that is a terminal; silent otherwise."""
-    console = Console(file=sys.stderr)
+def progress(*, quiet: bool, screen: TextIO | None = None) -> Iterator[OnEvent]:
+    """Show what is being done and how much of it, where somebody looks; silent otherwise.
+
+    Args:
+        screen: Standard error by default.
+    """
+    console = Console(file=screen or sys.stderr)
     if quiet or not console.is_terminal:
         yield lambda _words, _done, _total: None
         return
     columns = (BarColumn(), TextColumn("{task.completed} of {task.total}  {task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as shown:
         task = shown.add_task("start", total=None)
         yield lambda words, done, total: shown.update(task, description=words, completed=done, total=total)
 
