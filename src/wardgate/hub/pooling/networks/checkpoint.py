@@ -26,7 +26,7 @@ Vector = NDArray[np.float64]
 
 SCHEMA = "wardgate/network-checkpoint/1"
 LARGEST_HEADER = 8 * 2**20
-_WORDS, _DIGEST, _RULE = "wardgate", "sha256", "rule."
+_ENTRY, _RULE = "wardgate", "rule."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +161,10 @@ class Checkpoint:
             **{_RULE + name: vector for name, vector in self.rule.items()},
         }
         arrays = {name: np.ascontiguousarray(arrays[name], dtype=np.float64) for name in sorted(arrays)}
-        words = canonical(self._words()).decode()
-        return bytes(save_arrays(arrays, metadata={_WORDS: words, _DIGEST: _digest(words, arrays)}))
+        words = self._words()
+        # One entry: safetensors writes several in no fixed order, and the same state gives the same bytes.
+        entry = canonical({"schema": SCHEMA, "words": words, "sha256": _digest(words, arrays)})
+        return bytes(save_arrays(arrays, metadata={_ENTRY: entry.decode()}))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -185,7 +187,7 @@ class Checkpoint:
                 "the checkpoint's digest does not hold: it was altered after it was saved; take an earlier one"
             )
         try:
-            found = cls._read(json.loads(words), arrays)
+            found = cls._read(words, arrays)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Invalid(
                 "the checkpoint's words are not those of this version; go on with the one that wrote it"
@@ -196,7 +198,6 @@ class Checkpoint:
     def _words(self) -> dict[str, Any]:
         best = self.best
         return {
-            "schema": SCHEMA,
             "digests": asdict(self.digests),
             "rounds": self.rounds,
             "most": text_of(self.most),
@@ -261,26 +262,25 @@ class Checkpoint:
         return replace(self, resumed=self.resumed + 1)
 
 
-def _digest(words: str, arrays: Mapping[str, Vector]) -> str:
-    parts = [words.encode(), *(name.encode() + b"\0" + array.astype("<f8").tobytes() for name, array in arrays.items())]
+def _digest(words: Mapping[str, Any], arrays: Mapping[str, Vector]) -> str:
+    parts = [canonical(words)]
+    parts += [name.encode() + b"\0" + array.astype("<f8").tobytes() for name, array in arrays.items()]
     return sha256("".join(sha256(part) for part in parts).encode())
 
 
-def _metadata(data: bytes) -> tuple[str, str]:
+def _metadata(data: bytes) -> tuple[dict[str, Any], str]:
     """Return the words and the stated digest of a checkpoint's header."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or not 2 <= length <= LARGEST_HEADER or length > len(data) - 8:
         raise Invalid("the checkpoint is cut off, or is no checkpoint")
     try:
-        header = json.loads(data[8 : 8 + length])
-        entry = header["__metadata__"]
-        words, stated = entry[_WORDS], entry[_DIGEST]
-        schema = json.loads(words)["schema"]
+        entry = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_ENTRY])
+        schema, words, stated = entry["schema"], entry["words"], entry["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Invalid("the file is no checkpoint of a training, or it was altered") from None
-    if schema != SCHEMA or set(entry) != {_WORDS, _DIGEST} or not isinstance(stated, str):
+    if schema != SCHEMA or set(entry) != {"schema", "words", "sha256"} or not isinstance(words, dict):
         raise Invalid(f"the file is no checkpoint of this version; expected a schema of {SCHEMA}")
-    return words, stated
+    return words, str(stated)
 
 
 def _round_words(one: Round) -> dict[str, Any]:

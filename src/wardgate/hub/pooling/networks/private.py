@@ -48,7 +48,7 @@ class PrivateSteps:
     """
 
     probability: float = 1.0
-    longest: float = 1.0
+    longest: float = 3.0
     server: Server = field(default_factory=lambda: Adaptive(rate=0.03, floor=1e-8, second=0.999, corrected=True))
     averaged: float = 0.3
 
