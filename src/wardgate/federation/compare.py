@@ -67,6 +67,7 @@ class Settings:
             division, and keeps it.
         most_rows, most_sites: More rows or hospitals are drawn from, anew for each division.
         algorithms: A subset of `COMPARED`.
+        bounds: Whether the network is also trained on pooled rows and at single hospitals, for comparison.
         seed: Makes divisions and training repeatable; the noise of sums is not.
     """
 
@@ -82,6 +83,7 @@ class Settings:
     most_rows: int = 4_000
     most_sites: int = 8
     algorithms: tuple[str, ...] = COMPARED
+    bounds: bool = True
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -241,6 +243,8 @@ def _candidates(settings: Settings, epsilon: float | None, delta: float, *, hosp
         for name, how in PRIVATE.items():
             yield _Candidate(name=name, kind="network", learn=_privately(how, rounds, epsilon))
         yield _Candidate(name="exact-logistic", kind="bound", learn=lambda at, _: [regression(at)])
+    if not settings.bounds:
+        return
     yield _Candidate(
         name="pooled", kind="bound", learn=lambda at, _: [pooled(at, work=Work(), rounds=rounds, rates=rates)]
     )
