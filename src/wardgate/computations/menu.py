@@ -9,6 +9,7 @@ from wardgate.computations.boosting_bins import BoostingBins
 from wardgate.computations.boosting_histograms import BoostingHistograms
 from wardgate.computations.boosting_leaves import BoostingLeaves
 from wardgate.computations.boosting_loss import BoostingLoss
+from wardgate.computations.class_moments import ClassMoments
 from wardgate.computations.computation import Computation, Vector
 from wardgate.computations.cox import Cox
 from wardgate.computations.critic import Critic
@@ -49,6 +50,7 @@ MENU: Mapping[str, type[Computation]] = MappingProxyType(
             ModelScores,
             Platt,
             Critic,
+            ClassMoments,
             NetworkUpdate,
             NetworkGradient,
             NetworkVotes,

@@ -217,4 +217,4 @@ class Plain:
         return self.altered(site, ask, honest)
 
 
-_NOISE_IS_CHECKED = frozenset({"critic", "network_update", "network_gradient"})
+_NOISE_IS_CHECKED = frozenset({"class_moments", "critic", "network_update", "network_gradient"})

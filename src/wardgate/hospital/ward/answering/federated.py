@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from wardgate.computations.class_moments import ClassMoments
 from wardgate.computations.cox import Cox
 from wardgate.computations.critic import Critic
 from wardgate.computations.glm import Glm
@@ -53,7 +54,7 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     persons = sum(introduced[site] for site in terms.roster)
     if terms.noise_multiplier is not None and isinstance(asked, Glm | Cox):
         asked.check_noise()
-    if isinstance(asked, Critic | NetworkUpdate | NetworkGradient):
+    if isinstance(asked, ClassMoments | Critic | NetworkUpdate | NetworkGradient):
         asked.check_noise(terms.noise_multiplier)
     if terms.noise_multiplier is not None and bounded.said:
         bounded = replace(bounded, said={})

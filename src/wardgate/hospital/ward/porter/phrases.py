@@ -147,6 +147,17 @@ def _platt(_: Mapping[str, Any]) -> tuple[str, str]:
     return "One step of adjusting a fitted model's risks", "a gradient and a curvature of two numbers"
 
 
+def _class_moments(p: Mapping[str, Any]) -> tuple[str, str]:
+    once = "; records that look like copies count once" if "within" in p else ""
+    products = ", and of products of columns" if p.get("products") in ("together", "apart") else ""
+    if not p.get("places"):
+        return f"Who contributed: sums by outcome{once}", f"counts of persons and sums of columns by outcome{products}"
+    return (
+        f"Who contributed: this hospital's own sums by outcome, in a place of its own, with noise{once}",
+        f"each hospital's own counts of persons and sums of columns by outcome, told apart but for the noise{products}",
+    )
+
+
 def _critic(_: Mapping[str, Any]) -> tuple[str, str]:
     return (
         "One step of training the critic of a network that makes synthetic data",
@@ -214,6 +225,7 @@ SUMMED: Mapping[str, Phrase] = MappingProxyType(
         "model_scores": _model_scores,
         "platt": _platt,
         "critic": _critic,
+        "class_moments": _class_moments,
         "network_update": _network_update,
         "network_gradient": _network_gradient,
         "network_votes": _network_votes,
