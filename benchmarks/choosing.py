@@ -1,4 +1,4 @@
-"""Does what synthetic corpora recommend hold on patients? Algorithms compared on the commons, then all run on real rows.
+"""Does what corpora recommend hold on patients? Algorithms compared on the commons, then all run on real rows.
 
     python benchmarks/choosing.py
 
