@@ -14,6 +14,7 @@ References: Fowl et al. (2022), Robbing the Fed, arXiv:2110.13057; Boenisch et a
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import betainc
@@ -40,10 +41,13 @@ FEWEST_UNITS = 8
 """Smaller layers are not searched for sleeping units: chance alone could put most of them to sleep."""
 
 ASLEEP, SLEEPING = 0.01, 0.75
-"""A unit that fewer of the rows wake is asleep; a layer of which more than this is asleep is a trap."""
+"""A unit that fewer of the rows of one kind wake, but some of any kind, is asleep; so many of a layer are a trap."""
 
-FARTHEST, FAR = 15.0, 0.5
+FARTHEST, FAR = 100.0, 0.5
 """Log-odds beyond this leave a gradient to the misjudged alone; more rows than this may not have such."""
+
+CERTAIN, NEARLY_ALL = 10.0, 0.99
+"""Where nearly all rows have log-odds beyond this on one side, only persons of the other label have a gradient."""
 
 STEEPEST = 100.0
 """A number may be so many times as large as its layer's weights where they start; scales and shifts, as 1."""
@@ -64,12 +68,18 @@ def check_traps(architecture: Architecture, vector: Vector, *, persons: int | No
         Refused: they would hold single persons; names the layer.
         Invalid: they do not fit the network.
     """
-    found = next(traps(architecture, vector, persons=persons), None)
-    if found is not None:
+    found = _first(architecture, np.asarray(vector, dtype=np.float64).tobytes(), persons)
+    if found:
         raise Refused(
             f"{found}; such weights show single persons, so nothing is trained on them. Begin from the network's own"
             " start weights, or ask with noise"
         )
+
+
+@lru_cache(maxsize=2)
+def _first(architecture: Architecture, raw: bytes, persons: int | None) -> str:
+    """Return the first trap; simulated hospitals ask about the same weights one after the other."""
+    return next(traps(architecture, np.frombuffer(raw, dtype=np.float64), persons=persons), "")
 
 
 def traps(architecture: Architecture, vector: Vector, *, persons: int | None = None) -> Iterator[str]:
@@ -79,10 +89,9 @@ def traps(architecture: Architecture, vector: Vector, *, persons: int | None = N
         Invalid: the weights do not fit the network.
     """
     entered = [_Entered() for _ in _KINDS]
-    far = []
-    for kind, seen in enumerate(entered):
-        odds = logits(architecture, vector, rows_of(architecture, kind), see=seen)
-        far.append(float(np.mean(np.abs(odds) > FARTHEST)))
+    odds, *_ = [
+        logits(architecture, vector, rows_of(architecture, kind), see=seen) for kind, seen in enumerate(entered)
+    ]
     yield from _wide(architecture, persons)
     yield from _steep(architecture, vector)
     most = {units: _most_steps(architecture.inputs, units) for units in entered[0].widths()}
@@ -91,14 +100,17 @@ def traps(architecture: Architecture, vector: Vector, *, persons: int | None = N
         if steps > most[before.shape[1]]:
             yield f"layer {name}: {steps} units have different thresholds along the same direction (an imprint)"
     for name, (layer, units) in entered[0].bends.items():
-        share = max(float(np.mean(_awake(layer, one.before[name]) < ASLEEP)) for one in entered)
+        awake = np.array([_awake(layer, one.before[name]) for one in entered])
+        # A unit that nothing wakes is dead, as training leaves some; it holds nobody.
+        share = float(np.max(np.mean((awake < ASLEEP) & (awake > 0).any(axis=0), axis=1)))
         if units >= FEWEST_UNITS and share > SLEEPING:
             yield f"layer {name}: {share:.0%} of the units sleep for nearly every row (trap weights)"
-    if max(far) > FAR:
-        yield (
-            f"the last layer: {max(far):.0%} of all rows have log-odds beyond {FARTHEST:g}, so that hardly anybody but"
-            " one who is misjudged has a gradient (fishing)"
-        )
+    far = float(np.mean(np.abs(odds) > FARTHEST))
+    if far > FAR:
+        yield f"the last layer: {far:.0%} of all rows have log-odds beyond {FARTHEST:g} (fishing for who is misjudged)"
+    certain = float(max(np.mean(odds > CERTAIN), np.mean(odds < -CERTAIN)))
+    if certain > NEARLY_ALL:
+        yield f"the last layer: {certain:.0%} of rows have log-odds beyond {CERTAIN:g} to one side (fishing by label)"
 
 
 _KINDS = ((-1.0, 1.0), (0.0, 1.0), (-1.0, 0.0))
