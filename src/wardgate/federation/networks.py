@@ -4,7 +4,7 @@ The model is an ordinary one: it predicts from a table of the study's features, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ import polars as pl
 from wardgate.computations.model_scores import ModelScores
 from wardgate.computations.network_gradient import NetworkGradient
 from wardgate.computations.network_update import NetworkUpdate
+from wardgate.computations.network_votes import NetworkVotes
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.compare import recommend
 from wardgate.federation.estimators import drive_listed
@@ -21,18 +22,20 @@ from wardgate.hub.pooling.networks.algorithms import Algorithm, algorithm_of
 from wardgate.hub.pooling.networks.allowed import Least
 from wardgate.hub.pooling.networks.course import Introduce
 from wardgate.hub.pooling.networks.gather import Gather
+from wardgate.hub.pooling.networks.groups import groups_of
 from wardgate.hub.pooling.networks.private import Private, PrivateChanges, private_training
+from wardgate.hub.pooling.networks.robust import Robust, RobustGather, robust_gather
 from wardgate.hub.pooling.networks.rounds import PATIENCE, TUNE_EVERY, OnRound, Trained, train
 from wardgate.models.network import NetworkModel
-from wardgate.records.errors import Invalid, Unsupported
+from wardgate.records.errors import CheckFailed, Invalid, Unsupported
 from wardgate.records.messages import SplitName
 from wardgate.records.study import Study
 from wardgate.sums.graph import FULL_UP_TO
 
 AUTO = "auto"
 
-Robust = Callable[[Federation], Gather]
-"""Makes the gathering over groups of an open federation; see docs/networks/robustness.md."""
+MakeGather = Callable[[Federation], Gather]
+"""Makes another gathering for an open federation; whoever gives one sees to what it wants at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,8 @@ class FederatedNetwork:
             training stops; None never judges. With noise nobody judges.
         epsilon, delta: Train with noise that together costs so much. The study's delta by default.
         private: How, with an epsilon: by gradients (`PrivateSteps`, the default) or by changes (`PrivateChanges`).
-        robust: Makes the gathering over groups, which bears hostile hospitals; one sum over all by default.
+        robust: Groups of hospitals bear hostile ones, and hospitals vote on the finished model; one sum over all by
+            default. See docs/networks/robustness.md.
         commons: Corpora of the study's commons, for `auto`.
     """
 
@@ -61,7 +65,7 @@ class FederatedNetwork:
     epsilon: float | None = None
     delta: float | None = None
     private: Private | None = None
-    robust: Robust | None = None
+    robust: Robust | MakeGather | None = None
     commons: Sequence[pl.DataFrame] = ()
 
     def run(
@@ -89,13 +93,16 @@ class FederatedNetwork:
         if self.private is not None or self.delta is not None:
             raise Invalid("settings of private training were given without an epsilon; give one, or leave them out")
         chosen = self._chosen(federation, study)
+        votes = self.robust if isinstance(self.robust, Robust) else None
+        gather, groups = self._gather(federation, study)
         steps = train(
             study=study,
             sites=federation.sites,
             network=self.network,
             algorithm=chosen,
             rounds=self.rounds,
-            gather=None if self.robust is None else self.robust(federation),
+            gather=gather,
+            groups=groups,
             tune_every=self.tune_every,
             patience=self.patience,
             least=least_of(federation),
@@ -105,16 +112,36 @@ class FederatedNetwork:
             on_round=on_round,
         )
         judges = [ModelScores.name] if self.tune_every is not None and chosen.whole else []
-        return drive_listed(federation, study, steps, NetworkUpdate.name, *judges)
+        judges += [NetworkVotes.name] if votes is not None and votes.judge else []
+        trained = drive_listed(federation, study, steps, NetworkUpdate.name, *judges)
+        if isinstance(gather, RobustGather) and votes is not None and not trained.refused:
+            alarms = federation.drive(gather.confirm(trained.model.vector))
+            trained = replace(trained, alarms=(*trained.alarms, *alarms))
+        return trained
 
     def fit(
         self, federation: Federation, study: Study, *, resume: bytes | None = None, on_round: OnRound | None = None
     ) -> NetworkModel:
-        """Train over all hospitals that take part and return the model; raises as `run`.
+        """Train over all hospitals that take part and return the model.
 
         Where norms or heads stay at the hospitals (`fedbn`, `local-head`), the model predicts only together with them.
+
+        Raises:
+            CheckFailed: an alarm says that the weights are not to be used.
+            WardgateError: as `run`.
         """
-        return self.run(federation, study, resume=resume, on_round=on_round).model
+        trained = self.run(federation, study, resume=resume, on_round=on_round)
+        if trained.refused:
+            raise CheckFailed(trained.refused)
+        return trained.model
+
+    def _gather(self, federation: Federation, study: Study) -> tuple[Gather | None, tuple[tuple[str, ...], ...]]:
+        """Return how changes come together, and who is in one sum where that is not everybody."""
+        if not isinstance(self.robust, Robust):
+            return (None if self.robust is None else self.robust(federation)), ()
+        coin = federation.exchange.coin
+        gather = robust_gather(study, self.robust, coin=coin, introduce=introduce_of(federation))
+        return gather, groups_of(federation.sites, coin=coin)
 
     def _chosen(self, federation: Federation, study: Study) -> Algorithm:
         if isinstance(self.algorithm, Algorithm):

@@ -106,7 +106,7 @@ class Course:
             )
         return replace(point.again(), sites=left)
 
-    def check(self, point: Checkpoint, least: Least | None) -> None:
+    def check(self, point: Checkpoint, least: Least | None, groups: tuple[tuple[str, ...], ...] = ()) -> None:
         """Check what hospitals would refuse, before anybody is asked.
 
         Raises:
@@ -114,7 +114,7 @@ class Course:
         """
         if self.claim.kind == "exact":
             entries = self.asked(point).shape(self.study).entries
-            turns = self.algorithm.turns(point.first or point.sites, coin=self.coin)
+            turns = groups or self.algorithm.turns(point.first or point.sites, coin=self.coin)
             check_exact(self.study, entries=entries, turns=turns, rounds=self.rounds - point.rounds, least=least)
         if self.tune_every is not None:
             judgings = -(-(self.rounds - point.rounds) // self.tune_every)

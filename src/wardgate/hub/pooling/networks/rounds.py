@@ -57,6 +57,11 @@ class Trained:
     alarms: tuple[Alarm, ...]
     stopped: str = ""
 
+    @property
+    def refused(self) -> str:
+        """Why the weights are not to be used; empty where nothing says so."""
+        return "; ".join(alarm.words for alarm in self.alarms if alarm.stops)
+
 
 def train(
     *,
@@ -67,6 +72,7 @@ def train(
     rounds: int = 50,
     start: Vector | None = None,
     gather: Gather | None = None,
+    groups: tuple[tuple[str, ...], ...] = (),
     tune_every: int | None = TUNE_EVERY,
     patience: int = PATIENCE,
     mean_of_last: int = 0,
@@ -89,6 +95,7 @@ def train(
         algorithm: Or its name.
         start: Weights to start from, shape (size,); those of the network's seed by default.
         gather: How the changes of a round come together; one exact sum over all by default.
+        groups: Who is in one sum of `gather`, where that is not everybody.
         tune_every: Rounds between two judgings on tuning persons, by exact sums; None never judges.
         patience: Judgings without a better one, after which training stops.
         mean_of_last: The mean of the weights after so many last rounds is handed out; for training with noise.
@@ -120,7 +127,7 @@ def train(
         coin=coin,
     )
     point = course.begin(sites, start) if resume is None else course.again(Checkpoint.from_bytes(resume), sites)
-    course.check(point, least)
+    course.check(point, least, groups)
     stopped, begun = "", point.rounds
     while not stopped:
         try:
