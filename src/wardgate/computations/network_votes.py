@@ -24,7 +24,7 @@ from wardgate.sums.shape import Shape
 
 MOST_CANDIDATES = 64
 
-OVERALL = ("reference", "floor", "own-model", "without-outcome", "with-outcome")
+ALL, OWN, CLASSES = ("reference", "floor"), "own-model", ("without-outcome", "with-outcome")
 """Against what all persons are held, and the two classes. Each subgroup of the study follows."""
 
 
@@ -50,7 +50,7 @@ class Harm:
     outcome: float = 0.6
     subgroup: float = 0.2
     errors: float = 1.28
-    full: int = 50
+    full: int = 20
 
     def __post_init__(self) -> None:
         margins = [self.reference, self.floor, self.outcome, self.subgroup, *(() if self.own is None else (self.own,))]
@@ -181,7 +181,7 @@ class NetworkVotes:
     def shape(self, study: Study) -> Shape:
         """Whatever one person is, its hospital's vote stays in [0, 1], so each entry moves by 1 at most."""
         self.over(study)
-        entries = (len(self.candidates) + 1) * len(kinds_of_persons(study))
+        entries = (len(self.candidates) + 1) * len(kinds_of_persons(study, self.harm))
         return Shape(bound=np.ones(entries), l2=float(np.sqrt(entries)))
 
     def counted(self, total: Vector, *, study: Study, sites: int, slack: float = 0.0) -> Counted:
@@ -191,7 +191,7 @@ class NetworkVotes:
             sites: Whose sum it is.
             slack: How far noise and rounding may carry an entry.
         """
-        kinds = len(kinds_of_persons(study))
+        kinds = len(kinds_of_persons(study, self.harm))
         harmful, able = total[:-kinds].reshape(-1, kinds), total[-kinds:]
         room = slack + 1e-6 * sites
         inside = bool(np.all(harmful >= -room) and np.all(able >= -room) and np.all(able <= sites + room))
@@ -199,6 +199,6 @@ class NetworkVotes:
         return Counted(harmful=harmful, able=able, possible=possible)
 
 
-def kinds_of_persons(study: Study) -> tuple[str, ...]:
-    """Return of whom the votes speak, in order."""
-    return (*OVERALL, *group_names(study))
+def kinds_of_persons(study: Study, harm: Harm) -> tuple[str, ...]:
+    """Return of whom the votes speak, in order; the first is of all persons."""
+    return (*ALL, *(() if harm.own is None else (OWN,)), *CLASSES, *group_names(study))

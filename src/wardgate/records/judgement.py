@@ -15,6 +15,9 @@ Count = Annotated[int, Field(ge=0)]
 class Judgement(Record):
     """One vote. A candidate is out where more than `tolerated` of the hospitals that could judge call it harmful.
 
+    That holds for any one kind of persons, if those hospitals are more than `least` of all: else a few liars could say
+    that they alone have such persons.
+
     Attributes:
         study_sha256, network, network_sha256: Of what.
         round: Number of the round whose changes were judged, from 0; `final` where it was the finished model.
@@ -25,7 +28,7 @@ class Judgement(Record):
         voters: Hospitals whose votes stand in the sum.
         harmful: By candidate and kind, what the hospitals that call it harmful count for.
         able: By kind, what the hospitals that could judge count for.
-        tolerated: Share from which on a candidate is out.
+        tolerated, least: Shares from which on a candidate is out.
         out: Positions of the candidates that are out.
         changes: SHA-256 of each hospital's signed answer that held its masked change, by hospital.
         votes: SHA-256 of each hospital's signed answer that held its masked votes, by hospital.
@@ -47,6 +50,7 @@ class Judgement(Record):
     harmful: tuple[tuple[Number, ...], ...]
     able: tuple[Number, ...]
     tolerated: Number
+    least: Number
     out: tuple[Count, ...]
     changes: dict[Name, Digest] = Field(default_factory=dict)
     votes: dict[Name, Digest] = Field(default_factory=dict)
@@ -78,17 +82,19 @@ class Judgement(Record):
         Raises:
             Broken: other candidates are out by these votes, or an answer is missing or another one.
         """
-        if self.out != decided(self.harmful, self.able, tolerated=self.tolerated):
+        if self.out != decided(self.harmful, self.able, tolerated=self.tolerated, least=self.least):
             raise Broken("by the votes in this judgement, other candidates are out than it says")
         for site, digest in self.votes.items() if envelopes is not None else ():
             if envelopes is not None and sha256(envelopes.get(site, b"")) != digest:
                 raise Broken(f"the signed votes of '{site}' are missing or not those of this judgement")
 
 
-def decided(harmful: Sequence[Sequence[float]], able: Sequence[float], *, tolerated: float) -> tuple[int, ...]:
-    """Return which candidates more than `tolerated` of the able call harmful, for any kind of persons."""
+def decided(
+    harmful: Sequence[Sequence[float]], able: Sequence[float], *, tolerated: float, least: float
+) -> tuple[int, ...]:
+    """Return which candidates are out; see `Judgement`. The first kind of persons is of all."""
     return tuple(
         place
         for place, votes in enumerate(harmful)
-        if any(found > tolerated * most for found, most in zip(votes, able, strict=True) if most > 0)
+        if any(found > max(tolerated * most, least * able[0]) for found, most in zip(votes, able, strict=True))
     )

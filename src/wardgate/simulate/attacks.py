@@ -41,7 +41,7 @@ class Asked(Protocol):
 
 def flipped(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table whose every label is the other one."""
-    return table.with_columns((1 - pl.col("label")).cast(pl.Int8))
+    return table.with_columns((1 - pl.col("label")).cast(pl.Int8).alias("label"))
 
 
 def backdoored(table: pl.DataFrame, trigger: pl.Expr, *, label: int = 0, share: float = 0.25) -> pl.DataFrame:
@@ -67,6 +67,7 @@ class Hostile:
         times: How often their change is sent: ten of `sign-flip`; for `replacement` and `backdoor`, hospitals per
             liar by default, so that the mean becomes theirs; of `ipm`, the multiple of the honest mean.
         deviations: Of `alie`.
+        claims: How many times its persons a liar says that it trained on; 20 of `free-riding` by default, else 1.
         lie: Whether they vote for groups of theirs and against all others; else they vote in truth.
         seen: How many honest hospitals they look at.
     """
@@ -78,6 +79,7 @@ class Hostile:
     groups: Callable[[], tuple[Group, ...]]
     times: float | None = None
     deviations: float = 1.5
+    claims: float | None = None
     lie: bool = True
     seen: int = 12
     _known: dict[int, Vector] = field(default_factory=dict)
@@ -97,7 +99,8 @@ class Hostile:
         weight = float(addend.vector[-TAIL])
         change = addend.vector[:-TAIL] / max(weight, 1.0)
         sent = self._change(change, ask)
-        return replace(addend, vector=np.concatenate([weight * sent, addend.vector[-TAIL:]]))
+        claims = self.claims or (20.0 if self.kind == "free-riding" else 1.0)
+        return replace(addend, vector=claims * np.concatenate([weight * sent, addend.vector[-TAIL:]]))
 
     def _change(self, change: Vector, ask: Asked) -> Vector:
         match self.kind:

@@ -23,7 +23,7 @@ LARGEST_LOSS = 10.0
 RATES = (0.02, 0.98)
 """Between which a hospital's own outcome rate is taken."""
 
-PRIOR = 1.0
+PRIOR = 0.5
 """Variance of losses that is assumed of one person beyond what is seen, so that a handful do not look certain."""
 
 
@@ -48,7 +48,7 @@ def answer(asked: NetworkVotes, *, bench: Bench, split: SplitName) -> Bounded:
         own = np.minimum(LARGEST_LOSS, _log_loss(part.x @ bench.local_model(), part.y))
     masks = [mask for _, mask in subgroup_masks(bench.study, part.table)]
     counts_for = min(1.0, persons / asked.harm.full)
-    able = [1.0, 1.0, float(own is not None), float(np.any(part.y == 0)), float(np.any(part.y > 0))]
+    able = [1.0, 1.0, *(() if own is None else (1.0,)), float(np.any(part.y == 0)), float(np.any(part.y > 0))]
     able += [float(mask.any()) for mask in masks]
     found = []
     for weights in asked.candidates:
@@ -100,9 +100,7 @@ def _votes(
     yield harmful(losses - reference, margin=harm.reference, errors=harm.errors, prior=0.0)
     above = losses - floor
     yield harmful(above, margin=harm.floor, errors=harm.errors)
-    if own is None or harm.own is None:
-        yield False
-    else:
+    if own is not None and harm.own is not None:
         yield harmful(losses - own, margin=harm.own, errors=harm.errors)
     for mask in (part.y == 0, part.y > 0):
         yield harmful(above[mask], margin=harm.outcome, errors=harm.errors)

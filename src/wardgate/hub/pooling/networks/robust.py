@@ -46,8 +46,10 @@ class Robust:
         apart: From how many times the median distance from the middle on a group lies apart.
         harm: What counts as harm in a group's weights.
         final: What counts as harm in the finished weights.
-        tolerated: Share of hospitals that may call a group harmful. A share of liars below it can put no good group
-            out, and a harmful group is out where so many of all are honest hospitals that see the harm.
+        tolerated: Share of the hospitals with such persons that may call a group harmful. A smaller share of liars
+            cannot put a good group out, and a harmful group is out where so many are honest and see the harm.
+        least: Share of all hospitals that may call it harmful, where few have such persons, since whoever lies may
+            also say that it has them.
         split: Whose persons vote.
         fewest: Groups below which training stops.
     """
@@ -58,16 +60,17 @@ class Robust:
     every: int = 4
     apart: float = 4.0
     harm: Harm = field(default_factory=Harm)
-    final: Harm = field(default_factory=lambda: Harm(own=0.05, subgroup=0.1))
+    final: Harm = field(default_factory=lambda: Harm(own=0.0, errors=0.5))
     tolerated: float = 0.4
+    least: float = 0.34
     split: SplitName = "holdout"
     fewest: int = FEWEST_GROUPS
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise Invalid(f"there is no rule '{self.rule}'; there are {', '.join(RULES)}")
-        if not (0 <= self.corrupt < 0.5 and 0 < self.tolerated < 1):
-            raise Invalid("expected a share of corrupt hospitals in [0, 0.5) and a tolerated share in (0, 1)")
+        if not (0 <= self.corrupt < 0.5 and 0 < self.tolerated < 1 and 0 <= self.least < 1):
+            raise Invalid("expected a share of corrupt hospitals in [0, 0.5) and shares of votes in (0, 1)")
         if self.every < 1 or self.apart < 1 or self.fewest < FEWEST_GROUPS:
             raise Invalid(f"expected 'every' and 'apart' of at least 1, and at least {FEWEST_GROUPS} groups")
         if self.split not in NetworkVotes.splits:
@@ -213,6 +216,7 @@ class RobustGather:
             candidates=candidates,
             harm=self.settings.harm if replies else self.settings.final,
             tolerated=self.settings.tolerated,
+            least=self.settings.least,
             voters=self.voters,
             split=self.settings.split,
             changes={site: digest for one in replies for site, digest in one.changes.items()},

@@ -44,6 +44,7 @@ def vote(
     candidates: Sequence[tuple[Group, Vector]],
     harm: Harm,
     tolerated: float,
+    least: float,
     voters: Group,
     split: SplitName,
     changes: Mapping[str, str],
@@ -55,14 +56,14 @@ def vote(
         number: Of the round.
         anchor: Where training began.
         candidates: Each group with the weights that its change leads to.
-        tolerated: Share of the able that may call a candidate harmful.
+        tolerated, least: Shares of the able and of all that may call a candidate harmful.
         changes: SHA-256 of the signed answers from which the candidates come, by hospital.
 
     Raises:
         Invalid: the question does not fit the study.
         CheckFailed: the sum stayed closed; thrown in by whoever carries the asks.
     """
-    kinds = kinds_of_persons(study)
+    kinds = kinds_of_persons(study, harm)
     judgements, out, impossible, moved = [], {}, False, 0
     for first in range(0, len(candidates), MOST_CANDIDATES):
         some = candidates[first : first + MOST_CANDIDATES]
@@ -79,7 +80,7 @@ def vote(
         moved += told.bytes_moved
         counted = asked.counted(told.sum(), study=study, sites=len(told.sites))
         impossible = impossible or not counted.possible
-        gone = decided(counted.harmful.tolist(), counted.able.tolist(), tolerated=tolerated)
+        gone = decided(counted.harmful.tolist(), counted.able.tolist(), tolerated=tolerated, least=least)
         judgements.append(
             Judgement(
                 study_sha256=study.fingerprint(),
@@ -97,13 +98,15 @@ def vote(
                 harmful=tuple(tuple(float(one) for one in row) for row in counted.harmful),
                 able=tuple(float(one) for one in counted.able),
                 tolerated=tolerated,
+                least=least,
                 out=gone,
                 changes={site: digest for site, digest in changes.items() if any(site in group for group, _ in some)},
                 votes={site: sha256(told.envelopes[site]) for site in sorted(told.envelopes)},
             )
         )
         for place in gone:
-            worst = int(np.argmax(counted.shares[place]))
+            decisive = counted.harmful[place] > np.maximum(tolerated * counted.able, least * counted.able[0])
+            worst = int(np.argmax(np.where(decisive, counted.shares[place], -1.0)))
             out[some[place][0]] = f"{counted.shares[place, worst]:.0%} of the hospitals see harm ({kinds[worst]})"
     return Voted(judgements=tuple(judgements), out=out, impossible=impossible, bytes_moved=moved)
 
