@@ -34,7 +34,7 @@ NAMES = ("plain", "normed", "grouped", "deep")
 
 @pytest.fixture(scope="module")
 def locked(study: Study) -> Study:
-    """The study with four networks."""
+    """The study with its networks."""
     inputs = len(design_columns(study.features)) - 1
     norms: dict[str, tuple[BatchNorm | GroupNorm, ...]] = {
         "plain": (),
@@ -48,7 +48,9 @@ def locked(study: Study) -> Study:
         for name, norm in norms.items()
     }
     deep = Architecture(inputs=inputs, layers=(*(Linear(units=16) for _ in range(62)), Linear(units=1)))
-    return study.model_copy(update={"networks_": networks | {"deep": deep}})
+    chain = Architecture(inputs=inputs, layers=(*(Linear(units=16) for _ in range(5)), Linear(units=1)))
+    line = Architecture(inputs=inputs, layers=(Linear(units=1),))
+    return study.model_copy(update={"networks_": networks | {"deep": deep, "chain": chain, "line": line}})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,24 +179,14 @@ def test_few_of_one_class_is_said_as_coarsely_as_a_small_cell_and_takes_part(
     assert found.vector[:-3].any()
 
 
-def steep(locked: Study) -> Vector:
-    """Weights from which one step goes much too far: a large first layer, and a last one of 0."""
-    weights = 1_000 * start(locked.networks["plain"])
-    for tensor in tensors(locked.networks["plain"])[-2:]:
-        weights[tensor.place] = 0.0
-    return weights
-
-
 def test_who_sat_out_answers_zeros_and_says_why(
     locked: Study, make_persons: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = desk(locked, make_persons(40))
-    deep = locked.networks["deep"]
-    extreme = np.full(size(deep), 1e4)
     heard = {
         "no-persons": (question(locked), desk(locked, make_persons(0))),
-        "not-finite": (question(locked, network="deep", weights=extreme), bench),
-        "diverged": (question(locked, weights=steep(locked), rate=10.0, steps=1), bench),
+        "not-finite": (question(locked, network="chain", rate=10.0, steps=40), bench),
+        "diverged": (question(locked, network="line", rate=10.0, batch=1, momentum=0.9, steps=40), bench),
     }
     found = {word: answered(asked, site) for word, (asked, site) in heard.items()}
     with monkeypatch.context() as patched:
@@ -231,6 +223,18 @@ def test_an_exact_sum_counts_persons_and_a_noisy_one_hospitals(locked: Study) ->
     question(locked, weighing="sites").check_noise(1.0)
     with pytest.raises(Refused, match="sites"):
         question(locked).check_noise(1.0)
+
+
+def test_weights_made_to_hold_persons_are_refused_before_an_exact_sum(locked: Study, make_persons: Make) -> None:
+    bench = desk(locked, make_persons(60))
+    trap = start(locked.networks["plain"])
+    trap[-1] = 60.0
+    with pytest.raises(Refused, match="single persons"):
+        answered(question(locked, weights=trap), bench)
+    with pytest.raises(Refused, match="single persons"):
+        question(locked, weights=trap, weighing="sites").check_exact(locked)
+    assert bench.own == {}
+    assert not answered(question(locked, weights=trap, weighing="sites"), bench).said
 
 
 # What stays at the hospital.

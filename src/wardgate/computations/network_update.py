@@ -12,6 +12,7 @@ References: McMahan et al. (2017), Communication-Efficient Learning of Deep Netw
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from wardgate.computations.computation import Vector
 from wardgate.computations.networks import check_weights, pinned
 from wardgate.measures.layers.tensors import Tensor, tensors
+from wardgate.measures.layers.traps import check_traps
 from wardgate.records.canonical import number_of, text_of
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.messages import SplitName
@@ -234,6 +236,17 @@ class NetworkUpdate:
                 "a sum of changes has noise only where every hospital counts for one: set weighing to 'sites'"
             )
 
+    def check_exact(self, study: Study, *, persons_at_least: int | None = None) -> None:
+        """Check that the weights of a sum without noise were not made to hold single persons.
+
+        Args:
+            persons_at_least: In the whole sum, in public.
+
+        Raises:
+            Refused: they were; see `measures.layers.traps`.
+        """
+        _ordinary(self.over(study), self.weights.tobytes(), persons_at_least)
+
     def heard(self, total: Vector, *, study: Study, sites: int) -> Heard:
         """Return what an opened sum says.
 
@@ -259,6 +272,11 @@ class NetworkUpdate:
             control = np.zeros(len(self.weights))
             control[moves(architecture, self.work.stays)] = total[moved:-3]
         return Heard(weight=weight, change=change, control=control, before=before / weight, after=after / weight)
+
+
+@lru_cache(maxsize=4)
+def _ordinary(architecture: Architecture, weights: bytes, persons: int | None) -> None:
+    check_traps(architecture, np.frombuffer(weights), persons=persons)
 
 
 def head_of(architecture: Architecture) -> int:

@@ -29,10 +29,14 @@ def answer(asked: NetworkUpdate, *, bench: Bench, split: SplitName) -> Bounded:
 
     Raises:
         Invalid: network or weights do not fit the study.
+        Refused: the weights of an exact sum were made to hold single persons.
         Broken: what this hospital kept of the network cannot be read.
         Unsupported: torch is not installed here.
     """
     shape, architecture, work = asked.shape(bench.study), asked.over(bench.study), asked.work
+    if work.weighing == "persons":
+        # Such sums are exact. Where every hospital counts for one, whoever knows of noise checks.
+        asked.check_exact(bench.study)
     require_torch("training a network")
     from wardgate.networks.federated.descent import Steps
     from wardgate.networks.federated.local import Own, Plan, train
