@@ -80,6 +80,15 @@ def test_the_best_auroc_is_not_recommended_where_it_misses_a_guard(missed: dict[
     assert found.candidates[0].guards
 
 
+def test_a_slope_that_only_chance_puts_outside_misses_no_guard() -> None:
+    noisy = [
+        one.model_copy(update={"slope": slope})
+        for one, slope in zip(tried("logistic", mean=0.83), [0.7, 1.0, 4.5] * 4, strict=False)
+    ]
+    assert np.mean([one.slope for one in noisy]) > ACCEPTANCE.slope[1]
+    assert chosen(noisy, tried("fedavg", mean=0.80)).recommended.name == "logistic"
+
+
 def test_where_all_miss_a_guard_the_best_is_named_with_what_it_misses() -> None:
     found = chosen(tried("fedavg", mean=0.80, slope=0.3), tried("scaffold", mean=0.83, slope=0.4))
     assert found.recommended.name == "scaffold"

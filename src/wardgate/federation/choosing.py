@@ -25,7 +25,8 @@ SIMPLER: Mapping[Kind, int] = {"regression": 0, "boosting": 1, "network": 2, "bo
 RULE = (
     "Every candidate is judged by its AUROC on the held-out synthetic rows of all simulated hospitals together,"
     " averaged over every way to divide the rows and every seed; all candidates see the same divisions.",
-    "A candidate that failed in a division, whose mean O/E or calibration slope lies outside the study's own limits, or"
+    "A candidate that failed in a division, whose mean O/E or calibration slope lies outside the study's own limits by"
+    " more than two standard errors, or"
     f" whose worst hospital stays more than {WORST_BELOW:g} in AUROC below that of the candidate with the best worst"
     " one (beyond two standard errors) misses a guard; it is recommended only where all miss one.",
     "The leader has the highest mean. Who stays behind it by no more than one standard error of the difference over the"
@@ -104,14 +105,15 @@ def _candidate(name: str, runs: Sequence[Tried], label: str, acceptance: Accepta
     good = [one for one in runs if one.auroc is not None and not one.failed]
     if not good:
         return None
-    oe = math.exp(_mean([math.log(one.oe) if one.oe else math.nan for one in good]))
-    slope, worst = _mean([one.slope for one in good]), _mean([one.worst for one in good])
+    logs, slopes = [math.log(one.oe) if one.oe else math.nan for one in good], [one.slope for one in good]
+    limits = [math.log(end) for end in acceptance.oe]
+    oe, slope, worst = math.exp(_mean(logs)), _mean(slopes), _mean([one.worst for one in good])
     guards = []
     if len(good) < len(runs):
         guards.append(f"failed in {len(runs) - len(good)} of {len(runs)} divisions")
-    if not acceptance.oe[0] <= oe <= acceptance.oe[1]:
+    if _outside(logs, limits[0], limits[1]):
         guards.append(f"O/E {figure(oe)} outside {acceptance.oe[0]:g} to {acceptance.oe[1]:g}")
-    if not acceptance.slope[0] <= slope <= acceptance.slope[1]:
+    if _outside(slopes, *acceptance.slope):
         guards.append(f"slope {figure(slope)} outside {acceptance.slope[0]:g} to {acceptance.slope[1]:g}")
     return Candidate(
         name=name,
@@ -127,6 +129,15 @@ def _candidate(name: str, runs: Sequence[Tried], label: str, acceptance: Accepta
         moved=float(np.mean([one.moved for one in good])),
         guards=tuple(guards),
     )
+
+
+def _outside(values: Sequence[float | None], low: float, high: float) -> bool:
+    """Say whether the mean lies outside by more than two standard errors, or cannot be told."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return True
+    mean, error = float(np.mean(finite)), _error(finite)
+    return mean + 2 * error < low or mean - 2 * error > high
 
 
 def _judged(candidates: Sequence[Candidate], tried: Sequence[Tried]) -> list[Candidate]:
@@ -164,8 +175,7 @@ def _behind(tried: Sequence[Tried], name: str, other: str, what: str) -> tuple[f
     gaps = [gap for gap in gaps if math.isfinite(gap)]
     if not gaps:
         return math.inf, 0.0
-    error = float(np.std(gaps, ddof=1) / math.sqrt(len(gaps))) if len(gaps) > 1 else 0.0
-    return float(np.mean(gaps)), error
+    return float(np.mean(gaps)), _error(gaps)
 
 
 def _first(judged: Sequence[Candidate]) -> Candidate:
@@ -219,6 +229,11 @@ def _reason(
 
 def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def _error(values: Sequence[float]) -> float:
+    """Return the standard error of a mean; 0 where one value cannot tell."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def _mean(values: Sequence[float | None]) -> float:
