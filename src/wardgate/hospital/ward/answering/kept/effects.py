@@ -98,9 +98,9 @@ def changed(
         if bench.generator is not None and bench.generator is not was.fitted:
             effect["corpus"]["generator"] = bench.generator_name
             effect["corpus"]["fit"] = name(pack(bench.generator, types=kinds(bench.generator_name)))
-    touched = {key for key in bench.own.keys() | was.own.keys() if bench.own.get(key) != was.own.get(key)}
-    if touched:
-        effect["own"] = {key: name(bench.own[key]) if key in bench.own else "" for key in sorted(touched)}
+    changed_own = {key for key in bench.own.keys() | was.own.keys() if bench.own.get(key) != was.own.get(key)}
+    if changed_own:
+        effect["own"] = {key: name(bench.own[key]) if key in bench.own else "" for key in sorted(changed_own)}
     return effect, things
 
 
