@@ -17,14 +17,15 @@ from wardgate.hospital.ward.cohort.part import Part, part_of
 from wardgate.measures.discrimination import auroc
 from wardgate.measures.layers.forward import logits
 from wardgate.measures.layers.start import start
+from wardgate.measures.logistic import fit
 from wardgate.networks.federated.descent import Learner, Persons, Steps
 from wardgate.records.messages import SplitName
 from wardgate.records.network import Architecture
 
 torch.set_num_threads(1)
 
-RATES, DECAYS = (0.001, 0.003, 0.01), (0.0, 0.001)
-STEPS, BATCH = 1_600, 128
+RATES, DECAYS = (0.001, 0.003, 0.01), (0.0, 0.001, 0.01, 0.03)
+STEPS, BATCH = 800, 128
 LOOKS = 16
 """How often the tuning persons are looked at on the way."""
 
@@ -105,6 +106,14 @@ class Pooled:
     weights: Vector
     tuning: float
     how: str
+
+
+def regression(divided: Divided, parts: Parts) -> dict[str, Vector]:
+    """Return the test log-odds of pooled logistic regression, the simpler model that a network should be asked about."""
+    x = np.concatenate([own["train"].x for own in parts.values()])
+    y = np.concatenate([own["train"].y for own in parts.values()])
+    beta = fit(x, y, ridge=divided.study.model.ridge)
+    return {site: own["holdout"].x @ beta for site, own in parts.items()}
 
 
 def pooled(architecture: Architecture, parts: Parts, *, seed: int) -> Pooled:

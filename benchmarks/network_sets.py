@@ -57,7 +57,7 @@ class Set:
     """One set.
 
     Attributes:
-        sites: What the sites are, in words.
+        sites, count: What the sites are, in words, and how many.
         divided: By seed.
         menu: How hospitals may work in a round; the tuning persons choose.
         rounds: At most.
@@ -65,6 +65,7 @@ class Set:
 
     name: str
     sites: str
+    count: int
     divided: Callable[[int], Divided]
     menu: Mapping[str, Mapping[str, Any]]
     rounds: int = 50
@@ -91,6 +92,7 @@ def all_sets() -> Mapping[str, Set]:
         "heart": Set(
             name="Heart, FLamby's split",
             sites="4 hospitals; FLamby's rows, features and test rows, its 15 rounds of 100 steps of 4",
+            count=4,
             divided=heart,
             menu=FLAMBY,
             rounds=15,
@@ -99,21 +101,24 @@ def all_sets() -> Mapping[str, Set]:
         "ist": Set(
             name="IST by country",
             sites=f"the {COUNTRIES - 1} largest countries, and all others as one site",
+            count=COUNTRIES,
             divided=stroke,
             menu=MENU,
         ),
         "ist-skew": Set(
-            name="IST, label skew", sites=f"12 sites, Dirichlet {ALPHA:g}", divided=stroke_skewed, menu=MENU
+            name="IST, label skew", sites=f"12 sites, Dirichlet {ALPHA:g}", count=12, divided=stroke_skewed, menu=MENU
         ),
         "diabetes": Set(
             name="Diabetes-130, label skew",
             sites=f"{DIABETES_SITES} sites, Dirichlet {ALPHA:g}, {DIABETES_ROWS} patients, of whom 40 % train",
+            count=DIABETES_SITES,
             divided=diabetes_skewed,
             menu={words: work for words, work in MENU.items() if work["steps"] < 10},
         ),
         "images": Set(
             name="PneumoniaMNIST, label skew",
             sites=f"{IMAGE_SITES} sites, Dirichlet {ALPHA:g}, {IMAGE_ROWS} training images of 28 x 28",
+            count=IMAGE_SITES,
             divided=radiographs_skewed,
             menu=IMAGES,
             rounds=30,

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from harness import Figure, Value, write
-from network_pooled import Parts, Vector, encoded, judged, pooled, scores
+from network_pooled import Parts, Vector, encoded, judged, pooled, regression, scores
 from network_sets import Divided, Set, all_sets
 
 from wardgate.computations.network_update import shared
@@ -139,6 +139,7 @@ def measured(key: str, chosen: Set, kept: dict[str, Any], keep: Any) -> None:
             mine["pooled"][str(seed)] = {name: getattr(figures, name) for name in figures.__slots__} | {
                 "tuning": best.tuning,
                 "how": best.how,
+                "logistic": judged(parts, "holdout", regression(divided, parts)).auroc,
                 "seconds": time.perf_counter() - begun,
             }
             print(key, seed, "pooled", mine["pooled"][str(seed)], flush=True)
@@ -216,6 +217,7 @@ def told_of(chosen: Set, mine: Told) -> Iterator[Figure]:
             "pooled O/E": round(mean(whole, "oe"), 3),
             "pooled worst site": shown(mean(whole, "worst")),
             "pooled settings of seed 1": mine["pooled"]["1"]["how"],
+            "AUROC of pooled logistic regression": shown(mean(whole, "logistic")),
         },
         reason=("" if met else "short of it in these few rounds under this split. ")
         + f"{where}. The algorithm was chosen by the tuning persons' AUROC, its work in a round out of: {menu}",
@@ -250,7 +252,6 @@ def _one(chosen: Set, mine: Told, name: str, found: Sequence[Told], bound: float
     good = [one for one in found if "failed" not in one]
     if not good:
         return Figure(name=title, value=None, seeds=len(found), reason=found[0]["failed"])
-    sites = 4 if chosen.name.startswith("Heart") else len(chosen.divided(1).tables)
     own = name in ("fedbn", "ditto", "local-head")
     area = mean(good, "holdout auroc")
     return Figure(
@@ -266,7 +267,7 @@ def _one(chosen: Set, mine: Told, name: str, found: Sequence[Told], bound: float
             "accuracy": round(mean(good, "holdout accuracy"), 4),
             "tuning AUROC": round(mean(good, "tuning auroc"), 4),
             "round taken": round(mean(good, "best"), 1),
-            "kB a site and round, both ways": round(mean(good, "bytes") / sites / mean(good, "rounds") / 1e3, 1),
+            "kB a site and round, both ways": round(mean(good, "bytes") / chosen.count / mean(good, "rounds") / 1e3, 1),
             "seconds, hub and all sites one after the other": round(mean(good, "seconds"), 1),
             "work": mine["work"][name],
             **({"failed seeds": len(found) - len(good)} if len(found) > len(good) else {}),
