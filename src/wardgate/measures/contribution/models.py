@@ -58,6 +58,8 @@ def coalition_models(products: Array, events: Array, *, prevalence: float, ridge
 def sampling_spread(products: Array, varied: Array, *, prevalence: float, ridge: float) -> Array:
     """Return the covariance that a chance choice of persons gives the coefficients, shape (C, p, p).
 
+    It is that of logistic regression; where slopes are steep the discriminant's is somewhat larger.
+
     Args:
         products: Sum of x x' over the persons chosen on average, shape (C, p, p).
         varied: The same, each person by the variance of being chosen, shape (C, p, p).

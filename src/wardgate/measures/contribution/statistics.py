@@ -24,10 +24,12 @@ class Taught:
     Attributes:
         products: Sum of x x' over a player's persons, shape (K, p, p); column 0 of the design is the intercept.
         events: Sum of x over its persons with the outcome, shape (K, p).
+        noise: Standard deviation of the noise in each entry of a player's sums by class.
     """
 
     products: Array
     events: Array
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         players, columns = self.events.shape
@@ -61,6 +63,7 @@ class Tested:
         covariances: Shape (2, p, p).
         group_persons: The same by group of sites, shape (B, 2).
         group_means: Shape (B, 2, p).
+        noise: Standard deviation of the noise in each entry of a group's sums by class.
     """
 
     persons: Array
@@ -68,6 +71,7 @@ class Tested:
     covariances: Array
     group_persons: Array
     group_means: Array
+    noise: float = 0.0
 
     @property
     def prevalence(self) -> float:
@@ -90,22 +94,23 @@ def shared_products(sums: Array, products: Array) -> Array:
         products: Sum of x x' over all players, shape (p, p).
 
     Returns:
-        Shape (K, p, p); they add up to `products`.
+        Shape (K, p, p); they add up to `products`, where these are true sums.
     """
     persons = np.maximum(sums[:, :, 0], 1e-9)
     between = np.einsum("kcp,kcq->kpq", sums / persons[:, :, None], sums)
-    within = products - between.sum(axis=0)
+    within = positive(products - between.sum(axis=0))
     share = sums[:, :, 0].sum(axis=1) / max(float(sums[:, :, 0].sum()), 1e-9)
     return np.asarray(between + share[:, None, None] * within)
 
 
-def tested(sums: Array, products: Array) -> Tested:
+def holdout_of(sums: Array, products: Array, *, noise: float = 0.0) -> Tested:
     """Return holdout persons as utilities need them.
 
     Args:
         sums: Sum of x by group and class, shape (B, 2, p).
         products: Sum of x x' by class, shape (2, p, p), or over both, shape (1, p, p): the classes then share one
             covariance.
+        noise: Standard deviation of the noise in each entry of `sums`.
 
     Raises:
         Invalid: fewer than two persons of a class.
@@ -128,6 +133,7 @@ def tested(sums: Array, products: Array) -> Tested:
         covariances=np.stack([positive(one) for one in covariances]),
         group_persons=sums[:, :, 0],
         group_means=sums / group[:, :, None],
+        noise=noise,
     )
 
 
@@ -144,7 +150,14 @@ def redrawn_taught(taught: Taught, rng: np.random.Generator) -> Taught:
     """
     variance = taught.prevalence * (1.0 - taught.prevalence)
     drawn = [_normal(rng, variance * positive(one)) if one[0, 0] > 0 else np.zeros(len(one)) for one in taught.products]
-    return replace(taught, events=taught.events + np.stack(drawn))
+    events, products = taught.events + np.stack(drawn), taught.products
+    if taught.noise > 0:
+        without, with_outcome = rng.normal(0.0, taught.noise, (2, *taught.events.shape))
+        events, products = events + with_outcome, products.copy()
+        products[:, 0, :] += without + with_outcome
+        products[:, 1:, 0] = products[:, 0, 1:]
+        products[:, 0, 0] = np.maximum(products[:, 0, 0], events[:, 0])
+    return replace(taught, events=events, products=products)
 
 
 def redrawn_tested(test: Tested, rng: np.random.Generator) -> Tested:
@@ -158,7 +171,8 @@ def redrawn_tested(test: Tested, rng: np.random.Generator) -> Tested:
     for group, sizes in enumerate(test.group_persons):
         for side in (0, 1):
             if sizes[side] > 0:
-                moved[group, side] = _normal(rng, test.covariances[side] / sizes[side])
+                noise = (test.noise / sizes[side]) ** 2 * np.eye(test.means.shape[1])
+                moved[group, side] = _normal(rng, test.covariances[side] / sizes[side] + noise)
     weights = np.maximum(test.group_persons, 0.0) / np.maximum(test.group_persons.sum(axis=0), 1e-9)
     return replace(
         test,
@@ -181,7 +195,8 @@ def _wishart(rng: np.random.Generator, covariance: Array, *, degrees: int) -> Ar
 
 def _root(covariance: Array) -> Array:
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    # The symmetric root: it is one and the same on every machine, whatever the signs of eigenvectors.
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def _normal(rng: np.random.Generator, covariance: Array) -> Array:
