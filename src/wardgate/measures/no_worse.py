@@ -21,7 +21,7 @@ Chosen = Literal["shrunk", "global", "local"]
 
 FOLDS = 5
 
-LEAST = 3
+LEAST = 2
 """Events and non-events below which a fold has no model of its own, and no comparison is made."""
 
 SURE = 1.0

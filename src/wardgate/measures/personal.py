@@ -164,7 +164,8 @@ def spread_of(width: Width, joint: Joint) -> Matrix:
     """Return by how much hospitals differ under a width of the kind `around`: a covariance, shape (p, p).
 
     The intercept is that of the middle person, so slopes may move without moving the level; slopes vary in the metric
-    of what one pooled person tells of them, so that a rare column is not held more firmly than it is known.
+    of what one pooled person tells of them, so that a rare column is not held more firmly than it is known; and none
+    further from the others than the study's ridge lets a model of a hospital's own lie from 0.
     """
     beta, p = joint.beta, len(joint.beta)
     rows = 4.0 * float(joint.hessian[0, 0])
@@ -176,7 +177,8 @@ def spread_of(width: Width, joint: Joint) -> Matrix:
     found += width.scale**2 * np.outer(along, along)
     if width.strength < math.inf:
         inner = joint.hessian[1:, 1:] - float(joint.hessian[0, 0]) * np.outer(middle[1:], middle[1:])
-        slopes = np.linalg.inv(floored(inner / max(rows, 1.0), LEAST_EIGENVALUE)) / width.strength
+        told = width.strength * floored(inner / max(rows, 1.0), LEAST_EIGENVALUE)
+        slopes = np.linalg.inv(told + joint.ridge * np.eye(p - 1))
         turn = np.vstack([-middle[1:], np.eye(p - 1)])
         found += turn @ slopes @ turn.T
     return np.asarray(found)
