@@ -374,56 +374,7 @@ def test_gradients_bear_noise_or_are_refused_and_batch_norms_have_none(locked: S
         gradient(locked, desk(locked, make_persons(20)), network="normed")
 
 
-# Questions that describe no round.
-
-
-@pytest.mark.parametrize(
-    "spoilt",
-    [
-        {"number": -1},
-        {"number": True},
-        {"network": 3},
-        {"sha256": None},
-        {"more": 1},
-        {"work": {}},
-        {"work": "steps"},
-    ],
-)
-def test_a_round_that_is_none_is_invalid(locked: Study, spoilt: dict[str, Any]) -> None:
-    asked = question(locked)
-    with pytest.raises(Invalid):
-        NetworkUpdate.read(asked.parameters() | spoilt, dict(asked.arrays()))
-
-
-@pytest.mark.parametrize(
-    "spoilt",
-    [
-        {"steps": 0},
-        {"steps": "5"},
-        {"batch": True},
-        {"rate": "0"},
-        {"rate": "nan"},
-        {"rate": 0.1},
-        {"optimiser": "rmsprop"},
-        {"momentum": "1"},
-        {"longest": "0"},
-        {"longest": "inf"},
-        {"personal": "-1"},
-        {"personal": 3},
-        {"stays": ["norms", "norms"]},
-        {"stays": ["middle"]},
-        {"stays": "norms"},
-        {"scaffold": 1},
-        {"scaffold": True, "optimiser": "adam"},
-        {"scaffold": True, "weighing": "sites"},
-        {"weighing": "beds"},
-    ],
-)
-def test_work_that_is_none_is_invalid(spoilt: dict[str, Any]) -> None:
-    plain = Work().plain()
-    assert Work.from_plain(plain) == Work()
-    with pytest.raises(Invalid):
-        Work.from_plain(plain | spoilt)
+# Questions that do not fit the study.
 
 
 def test_another_network_or_other_weights_than_the_study_locks_are_invalid(locked: Study, make_persons: Make) -> None:
