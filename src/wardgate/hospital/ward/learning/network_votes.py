@@ -46,7 +46,10 @@ def answer(asked: NetworkVotes, *, bench: Bench, split: SplitName) -> Bounded:
     own = None
     if asked.harm.own is not None:
         own = np.minimum(LARGEST_LOSS, _log_loss(part.x @ bench.local_model(), part.y))
-    masks = [mask for _, mask in subgroup_masks(bench.study, part.table)]
+    kept = bench.kept.get(NetworkVotes.name)
+    if kept is None or kept[0] != split:
+        kept = bench.kept[NetworkVotes.name] = (split, [mask for _, mask in subgroup_masks(bench.study, part.table)])
+    masks = kept[1]
     counts_for = min(1.0, persons / asked.harm.full)
     able = [1.0, 1.0, *(() if own is None else (1.0,)), float(np.any(part.y == 0)), float(np.any(part.y > 0))]
     able += [float(mask.any()) for mask in masks]

@@ -51,7 +51,8 @@ class Robust:
         least: Share of all hospitals that may call it harmful, where few have such persons, since whoever lies may
             also say that it has them.
         split: Whose persons vote.
-        fewest: Groups below which training stops.
+        standing: Training goes on while more than this share of the groups stands. Where most are out, either too many
+            hospitals are wrong or those who are wrong do the voting, and nobody can say which.
     """
 
     rule: str = DEFAULT
@@ -60,19 +61,19 @@ class Robust:
     every: int = 4
     apart: float = 4.0
     harm: Harm = field(default_factory=Harm)
-    final: Harm = field(default_factory=lambda: Harm(own=0.0, errors=0.5))
+    final: Harm = field(default_factory=lambda: Harm(own=0.02, errors=0.5))
     tolerated: float = 0.4
     least: float = 0.34
     split: SplitName = "holdout"
-    fewest: int = FEWEST_GROUPS
+    standing: float = 0.5
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise Invalid(f"there is no rule '{self.rule}'; there are {', '.join(RULES)}")
         if not (0 <= self.corrupt < 0.5 and 0 < self.tolerated < 1 and 0 <= self.least < 1):
             raise Invalid("expected a share of corrupt hospitals in [0, 0.5) and shares of votes in (0, 1)")
-        if self.every < 1 or self.apart < 1 or self.fewest < FEWEST_GROUPS:
-            raise Invalid(f"expected 'every' and 'apart' of at least 1, and at least {FEWEST_GROUPS} groups")
+        if self.every < 1 or self.apart < 1 or not 0 <= self.standing < 1:
+            raise Invalid("expected 'every' and 'apart' of at least 1, and a standing share in [0, 1)")
         if self.split not in NetworkVotes.splits:
             raise Invalid(f"persons of {' or '.join(NetworkVotes.splits)} vote, found '{self.split}'")
 
@@ -118,18 +119,18 @@ class RobustGather:
         replies: tuple[Reply, ...] = ()
         alarms: list[Alarm] = []
         moved, forged = 0, False
-        if len(left) >= self.settings.fewest:
+        if len(left) >= self.fewest:
             replies = yield from ask_groups(asked, left, study=self.study, what=what)
             moved = sum(one.bytes_moved for one in replies)
             alarms = self._put_out(asked, replies)
         good = self._good(replies)
-        if self.settings.judge and len(good) >= self.settings.fewest and self._due(asked, good):
+        if self.settings.judge and len(good) >= self.fewest and self._due(asked, good):
             candidates = [(one.group, asked.weights + got.change) for one, got in good]
             voted = yield from self._vote(asked, candidates, replies=tuple(one for one, _ in good))
             moved, forged = moved + voted.bytes_moved, voted.impossible
             alarms += [] if forged else self._voted_out(voted)
             good = self._good(replies)
-        if forged or len(good) < self.settings.fewest:
+        if forged or len(good) < self.fewest:
             return self._stopped(asked, alarms, len(good), moved, forged=forged)
         self.last = asked
         return self._joined(good, replies, alarms, moved)
@@ -160,6 +161,11 @@ class RobustGather:
             )
             for why in voted.out.values()
         )
+
+    @property
+    def fewest(self) -> int:
+        """Groups below which training stops."""
+        return max(FEWEST_GROUPS, math.floor(self.settings.standing * len(self.groups)) + 1)
 
     def _begin(self, asked: NetworkUpdate, sites: Group) -> Generator[Ask, Told, None]:
         if self.groups:
@@ -270,7 +276,7 @@ class RobustGather:
             alarm = Alarm(
                 kind="too-few-groups",
                 sites=tuple(sorted(site for group in self.out for site in group)),
-                words=f"{left} of {len(self.groups)} groups are left, expected {self.settings.fewest} at least;"
+                words=f"{left} of {len(self.groups)} groups are left, expected {self.fewest} at least;"
                 " training stops and its weights are not to be used."
                 f" Out: {gone or 'none; the others stayed closed'}",
                 stops=True,
