@@ -73,6 +73,8 @@ def test_a_network_is_written_checked_and_refused_where_it_does_not_fit(
     code, text, error = called("architecture", str(wider), "--study", file, capsys=capsys)
     assert code == 3
     assert "7 numbers" in error
+    code, _, error = called("architecture", str(out), "--persons", "5", capsys=capsys)
+    assert code == 3, "a layer with more units than persons could hold one of them in each"
     code, text, _ = called("architecture", "--study", file, "--network", "mlp", capsys=capsys)
     assert code == 0
     assert study().networks["mlp"].sha256 in text

@@ -13,7 +13,9 @@ from wardgate.cli.study import read_study
 from wardgate.computations.networks import described
 from wardgate.measures.encoding import design_columns
 from wardgate.measures.layers.mlp import Bend, mlp
+from wardgate.measures.layers.start import start
 from wardgate.measures.layers.tensors import size, tensors
+from wardgate.measures.layers.traps import traps
 from wardgate.records.canonical import canonical
 from wardgate.records.errors import Invalid, Refused
 from wardgate.records.network import SCHEMA, Architecture, BatchNorm, Layer, Residual
@@ -43,6 +45,9 @@ def architecture(
     ] = "group",
     dropout: Annotated[float, typer.Option(help="With --hidden: chance of leaving a number out in training.")] = 0.0,
     seed: Annotated[int, typer.Option(help="With --hidden: from which the start weights follow.")] = 0,
+    persons: Annotated[
+        int | None, typer.Option(help="Training persons of all hospitals at least; no layer may have more units.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the document here.", show_default=False)] = None,
     json_output: AsJson = False,
 ) -> None:
@@ -62,7 +67,7 @@ def architecture(
         found = _of_study(cast(Study, locked), network)
     else:
         found = _perceptron(cast(Study, locked), str(hidden), activation, norm, dropout, seed)
-    against = tuple(_against(found, locked))
+    against = tuple(_against(found, locked, persons))
     if out is not None:
         write_out(out, canonical(found.plain()) + b"\n")
     if json_output:
@@ -104,10 +109,10 @@ def _perceptron(study: Study, hidden: str, activation: str, norm: str, dropout: 
     )
 
 
-def _against(found: Architecture, study: Study | None) -> Iterator[str]:
+def _against(found: Architecture, study: Study | None, persons: int | None) -> Iterator[str]:
     """Say why a hospital would refuse to train it, one reason after the other."""
     try:
-        tensors(found)
+        yield from traps(found, start(found), persons=persons)
     except Invalid as error:
         yield str(error)
         return
