@@ -178,6 +178,18 @@ def test_hospitals_that_cannot_train_are_named_and_the_others_go_on(monkeypatch:
     assert found.history[0].weight == 60 + 75 + 135
 
 
+def test_a_sum_in_which_fewer_than_three_hospitals_trained_is_the_last_one() -> None:
+    empty = tables(**{site: table(5, 1)[:0] for site in SITES[2:]})
+    with pytest.raises(NotEvaluable, match="2 of 6 hospitals trained"):
+        plain_of(STUDY, empty).drive(steps_of(tune_every=None))
+    block = ALGORITHMS["cyclic"].turns(tuple(SITES), coin=STUDY.fingerprint())[1]
+    odd = tables(**{block[0]: table(5, 1)[:0]})
+    found = plain_of(STUDY, odd).drive(steps_of(tune_every=None, algorithm="cyclic"))
+    assert {alarm.kind for alarm in found.alarms} == {"no-persons", "few-trained"}
+    assert [len(one.sites) for one in found.history] == [3, 3, 3, 3]
+    assert not set(block) & set(found.sites)
+
+
 def test_nobody_who_could_train_is_said_before_a_second_round() -> None:
     empty = tables(**{site: table(5, 1)[:0] for site in SITES})
     with pytest.raises(NotEvaluable, match="no hospital trained"):

@@ -4,7 +4,7 @@ A robust round asks groups of hospitals instead and answers alike, so whoever tr
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -93,9 +93,23 @@ def summed_gather(study: Study, *, noise_multiplier: float | None = None) -> Gat
 
     def gather(asked: NetworkUpdate, *, sites: tuple[str, ...], what: str) -> Generator[Ask, Told, Gathered]:
         told = yield sum_ask(asked, what=what, study=study, sites=sites, noise_multiplier=noise_multiplier)
-        return gathered(asked, told, study=study)
+        found = gathered(asked, told, study=study)
+        went = sum(outcome in WENT for outcome in found.said.values())
+        least = study.gate.min_sites_in_sum
+        if found.stop or not found.said or not went < least <= len(told.sites):
+            return found
+        words = (
+            f"{went} of {len(told.sites)} hospitals trained, and said so; their next sums would be those of fewer than"
+            f" {least} hospitals, so they are asked no more"
+        )
+        alarm = Alarm(kind="few-trained", sites=told.sites, words=words)
+        return replace(found, sites=(), alarms=(*found.alarms, alarm), stop=words)
 
     return gather
+
+
+WENT = ("trained", "one-class")
+"""Outcomes of hospitals whose change is in the sum."""
 
 
 def gathered(asked: NetworkUpdate, told: Told, *, study: Study) -> Gathered:
@@ -137,7 +151,8 @@ def outcomes(told: Told) -> dict[str, str]:
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         "trained": "trained",
-        "one-class": "hardly any of its training persons are of the other class; look whether its label is right",
+        "one-class": "fewer of its training persons than the smallest cell have, or have not, the outcome, perhaps"
+        " nobody; it trained all the same, but look whether its label is right",
         "no-persons": "sat out, since it has no training persons",
         "not-finite": "sat out, since its loss or weights became no number; look at its values, or lower the rate",
         "diverged": "sat out, since its weights moved too far; lower the rate",
