@@ -23,7 +23,7 @@ from wardgate.networks.federated import descent
 from wardgate.networks.federated.own import State
 from wardgate.records.errors import Broken, Invalid, Refused
 from wardgate.records.messages import SplitName
-from wardgate.records.network import Activation, Architecture, BatchNorm, GroupNorm, Linear
+from wardgate.records.network import Activation, Architecture, BatchNorm, GlobalMean, GroupNorm, Image, Linear
 from wardgate.records.study import Study
 from wardgate.sums.shape import Bounded
 
@@ -375,6 +375,15 @@ def test_gradients_bear_noise_or_are_refused_and_batch_norms_have_none(locked: S
 
 
 # Questions that do not fit the study.
+
+
+def test_a_network_without_weights_is_invalid(locked: Study, make_persons: Make) -> None:
+    inputs = locked.networks["line"].inputs
+    empty = Architecture(inputs=inputs, layers=(Image(channels=1, height=1, width=inputs), GlobalMean()))
+    changed = locked.model_copy(update={"networks_": {"empty": empty}})
+    asked = replace(question(locked), network="empty", sha256=empty.sha256, weights=np.zeros(0))
+    with pytest.raises(Invalid, match="nothing to learn"):
+        answered(asked, desk(changed, make_persons(30)))
 
 
 def test_another_network_or_other_weights_than_the_study_locks_are_invalid(locked: Study, make_persons: Make) -> None:

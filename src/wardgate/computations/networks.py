@@ -33,7 +33,8 @@ def pinned(study: Study, *, network: str, sha256: str) -> Architecture:
         raise Invalid(
             f"network '{network}' takes {found.inputs} numbers, and the study's features make {columns} columns"
         )
-    tensors(found)
+    if not any(tensor.learnt for tensor in tensors(found)):
+        raise Invalid(f"network '{network}' has nothing to learn; expected a layer with weights")
     return found
 
 

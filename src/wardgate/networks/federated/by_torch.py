@@ -50,7 +50,7 @@ class ByTorch:
         self._draws = torch.Generator(device=device)
         own_dropout(self._module, self._draws)
         learnt = list(self._module.parameters())
-        self.weights = torch.empty(sum(one.numel() for one in learnt), device=device)
+        self.weights = nn.utils.parameters_to_vector(learnt).detach()
         self.gradient = torch.zeros_like(self.weights)
         first = 0
         for one in learnt:
