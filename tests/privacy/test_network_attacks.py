@@ -100,6 +100,17 @@ def test_gradients_are_never_summed_without_noise(imprinted):
         plain.ask(sum_ask(asked, what="a step", study=plain.study, sites=SITES))
 
 
+def test_an_imprint_blurred_until_it_passes_reads_hardly_anybody_off_a_sum(imprinted):
+    _, _, plain = imprinted
+    made, weights = imprint(256, spread=0.5)
+    check_traps(made, weights)
+    part = plain.sites["h0"].part("train")
+    alone = plain_gradient(made, weights, part.x[:, 1:], part.y)
+    assert recovered(part.x[:, 1:], read_imprint(made, alone)) >= 5, "one hospital's own update still shows some"
+    truth, _ = rows(plain)
+    assert recovered(truth, read_imprint(made, summed_update(plain, made, weights))) <= 3
+
+
 LOGISTIC = mlp(COLUMNS, ())
 
 

@@ -122,4 +122,6 @@ def test_the_verdict_follows_from_weights_alone():
 
 
 def test_an_imprint_that_is_blurred_enough_passes_so_the_check_is_no_guarantee():
-    check_traps(NETWORK, changed(NETWORK, **imprint(NETWORK, spread=0.3)))
+    with pytest.raises(Refused, match="an imprint"):
+        check_traps(NETWORK, changed(NETWORK, **imprint(NETWORK, spread=0.1)))
+    check_traps(NETWORK, changed(NETWORK, **imprint(NETWORK, spread=0.8)))

@@ -31,11 +31,11 @@ ROWS = 200
 SPOTS = 8
 """Of an image between two layers so many fields are looked at, the same of every row."""
 
-ALIKE = 0.999
-"""Two units whose inputs correlate so over random rows look along the same direction."""
+ALIKE = ((0.98, 0.0), (0.9, 1.0 / 3.0))
+"""Units whose inputs correlate so over random rows look along one direction; so large a share of a layer may."""
 
 STEPS = 8
-"""So many different thresholds along one direction are an imprint; by chance in few columns more, see `_most_steps`."""
+"""So many thresholds along one direction may differ beside that share; in few columns more, see `_most_steps`."""
 
 FEWEST_UNITS = 8
 """Smaller layers are not searched for sleeping units: chance alone could put most of them to sleep."""
@@ -94,11 +94,12 @@ def traps(architecture: Architecture, vector: Vector, *, persons: int | None = N
     ]
     yield from _wide(architecture, persons)
     yield from _steep(architecture, vector)
-    most = {units: _most_steps(architecture.inputs, units) for units in entered[0].widths()}
     for name, before in entered[0].before.items():
-        steps = _steps(before)
-        if steps > most[before.shape[1]]:
-            yield f"layer {name}: {steps} units have different thresholds along the same direction (an imprint)"
+        for alike, share in ALIKE:
+            steps = _steps(before, alike)
+            if steps > _most_steps(architecture.inputs, before.shape[1], alike, share):
+                yield f"layer {name}: {steps} units have different thresholds along the same direction (an imprint)"
+                break
     for name, (layer, units) in entered[0].bends.items():
         awake = np.array([_awake(layer, one.before[name]) for one in entered])
         # A unit that nothing wakes is dead, as training leaves some; it holds nobody.
@@ -149,10 +150,6 @@ class _Entered:
         self.before[name] = np.concatenate([self.before[name], x]) if name in self.before else x
         self.bends[name] = layer, x.shape[1]
 
-    def widths(self) -> set[int]:
-        """Return how many units the bends have."""
-        return {units for _, units in self.bends.values()}
-
 
 def _wide(architecture: Architecture, persons: int | None) -> Iterator[str]:
     for tensor in tensors(architecture):
@@ -171,7 +168,7 @@ def _steep(architecture: Architecture, vector: Vector) -> Iterator[str]:
             yield f"layer {_layer(tensor)}: a {tensor.role} of {largest:.3g}, and ordinary ones stay below {most:.3g}"
 
 
-def _steps(before: Rows) -> int:
+def _steps(before: Rows, level: float) -> int:
     """Return the most different thresholds that units have along one direction."""
     even = before - before.mean(axis=0)
     length = np.linalg.norm(even, axis=0)
@@ -179,7 +176,7 @@ def _steps(before: Rows) -> int:
     even, before = even[:, moving] / length[moving], before[:, moving]
     alike = even.T @ even
     most = 0
-    for row in np.unique(np.abs(alike) > ALIKE, axis=0):
+    for row in np.unique(np.abs(alike) > level, axis=0):
         first = int(np.argmax(row))
         awake = (before[:, row] > 0) ^ (alike[first, row] < 0)
         shares = awake.sum(axis=0)
@@ -187,10 +184,10 @@ def _steps(before: Rows) -> int:
     return most
 
 
-def _most_steps(columns: int, units: int) -> float:
+def _most_steps(columns: int, units: int, level: float, share: float) -> float:
     """Return how many thresholds along one direction honest units may have: in few columns many look the same way."""
-    chance = 1.0 if columns == 1 else float(betainc((columns - 1) / 2, 0.5, 1.0 - ALIKE**2))
-    return STEPS + 4.0 * chance * units
+    chance = 1.0 if columns == 1 else float(betainc((columns - 1) / 2, 0.5, 1.0 - level**2))
+    return STEPS + (share + 4.0 * chance) * units
 
 
 def _awake(layer: Activation, before: Rows) -> Vector:
