@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from wardgate.cli.federate import Epsilon, Network, progress, read_corpora
-from wardgate.cli.files import bytes_in, text_in, write_out
+from wardgate.cli.files import bytes_in, json_in, text_in, write_out
 from wardgate.cli.options import AsJson
 from wardgate.cli.running import utc_now
 from wardgate.cli.streams import turned_aside
@@ -27,6 +27,7 @@ from wardgate.hub.pooling.networks.checkpoint import Checkpoint
 from wardgate.papers.compare_page import compare_page
 from wardgate.papers.training_page import NAMES, training_page
 from wardgate.papers.words import figure, number, size
+from wardgate.records.comparison import Comparison
 from wardgate.records.errors import Invalid
 from wardgate.records.study import Study
 from wardgate.simulate.divide import divide, mapping_beside
@@ -56,6 +57,9 @@ def train(
     ] = "auto",
     commons: Annotated[
         list[Path] | None, typer.Option(help="Corpora on which 'auto' tries the algorithms. May be repeated.")
+    ] = None,
+    compared: Annotated[
+        Path | None, typer.Option(help="The compare.json of an earlier comparison, for 'auto' to take its choice from.")
     ] = None,
     rounds: Annotated[int, typer.Option(help="At most.")] = 50,
     epsilon: Epsilon = None,
@@ -90,6 +94,7 @@ def train(
         robust=robust,
         commons=tables,
         digests=digests,
+        compared=None if compared is None else Comparison.from_plain(json_in(compared)),
         settings=Settings(rounds=min(rounds, Settings().rounds), seed=seed),
     )
     wish.check(asked)

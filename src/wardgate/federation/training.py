@@ -38,6 +38,7 @@ class Wish:
         epsilon: Noise in all sums together costs so much; exact sums without.
         robust: A rule over groups of hospitals; one sum over all without.
         commons, digests: Corpora for `auto`, and the SHA-256 of their files.
+        compared: An earlier comparison from which `auto` takes its choice instead of comparing again.
         settings: How much `auto` tries.
     """
 
@@ -48,6 +49,7 @@ class Wish:
     robust: str | None = None
     commons: Sequence[pl.DataFrame] = ()
     digests: Sequence[str] = ()
+    compared: Comparison | None = None
     settings: Settings = field(default_factory=Settings)
 
     def check(self, study: Study) -> None:
@@ -65,14 +67,25 @@ class Wish:
         if self.algorithm not in (AUTO, *menu):
             how = "without noise" if self.epsilon is None else "with noise"
             raise Invalid(f"there is no algorithm '{self.algorithm}' {how}; choose {AUTO} or one of {', '.join(menu)}")
-        if self.algorithm == AUTO and not self.commons:
+        if self.algorithm == AUTO and not self.commons and self.compared is None:
             raise Invalid(
                 "'auto' tries algorithms on synthetic corpora first; give corpora of the commons, or name an algorithm"
             )
+        if self.compared is not None:
+            self._check_compared(self.compared, study)
         if self.robust is not None and self.epsilon is not None:
             raise Invalid("groups each bear noise of their own, which no claim here covers; leave out one of the two")
         if self.robust is not None:
             Robust(rule=self.robust)
+
+    def _check_compared(self, compared: Comparison, study: Study) -> None:
+        if self.algorithm != AUTO:
+            raise Invalid(f"an earlier comparison chooses for '{AUTO}', and '{self.algorithm}' was asked for")
+        network = study.networks[self.network]
+        if (compared.study_sha256, compared.network_sha256) != (study.fingerprint(), network.sha256):
+            raise Invalid("the comparison is of another study or network; compare again with those that are locked")
+        if compared.epsilon != self.epsilon:
+            raise Invalid("the comparison was made with another epsilon, or without one; compare again with this one")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +125,8 @@ def run(
     """
     study = federation.study
     wish.check(study)
-    comparison = None
-    if wish.algorithm == AUTO:
+    comparison = wish.compared
+    if wish.algorithm == AUTO and comparison is None:
         comparison = compare(
             study,
             wish.commons,
