@@ -12,7 +12,7 @@ from wardgate.computations.likeness import Likeness, Seen
 from wardgate.computations.personal import RECIPE, Kept, Personal
 from wardgate.measures.personal import MENU, START
 from wardgate.records.canonical import canonical
-from wardgate.records.errors import Invalid, Refused
+from wardgate.records.errors import Invalid
 from wardgate.records.feature import Feature
 
 STUDY: Any = SimpleNamespace(
@@ -87,12 +87,6 @@ def test_a_hospital_moves_the_shares_by_less_than_the_root_of_two() -> None:
     for _ in range(200):
         one, two = rng.dirichlet(np.full(len(MENU), 0.05), size=2)
         assert np.linalg.norm(one - two) <= shape.l2
-
-
-def test_noise_covers_shares_and_nothing_else() -> None:
-    SHARES.check_noise(1.0)
-    with pytest.raises(Refused, match="exact sum"):
-        CURVATURE.check_noise(1.0)
 
 
 def recipe(**change: Any) -> dict[str, Any]:

@@ -118,6 +118,16 @@ def test_no_personal_coefficient_is_in_anything_that_left(opened: Callable[..., 
             assert not hits, path.name
 
 
+def test_noise_hides_the_shares_and_hospitals_still_get_their_models(opened: Callable[..., Any]) -> None:
+    with opened() as (federation, _):
+        found = personalise(federation, federation.study, noise_multiplier=10.0)
+        exact = personalise_plain(plainly(federation))
+    shares = found.commons[""].likeness.shares
+    assert not np.allclose(shares, exact.commons[""].likeness.shares, atol=0.02)
+    assert shares.sum() == pytest.approx(1.0) and np.all(shares >= 0)
+    assert found.judged == tuple(SITES)
+
+
 def test_a_study_without_likeness_is_told_what_to_lock(opened: Callable[..., Any]) -> None:
     with opened(analyses="glm") as (federation, _), pytest.raises(Invalid, match=r"analyses: \[likeness\]"):
         personalise(federation, federation.study)

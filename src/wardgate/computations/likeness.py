@@ -22,7 +22,7 @@ from wardgate.measures.encoding import design_columns
 from wardgate.measures.layers.head import head_columns
 from wardgate.measures.personal import MENU, Joint
 from wardgate.records.canonical import number_of, text_of
-from wardgate.records.errors import Invalid, Refused
+from wardgate.records.errors import Invalid
 from wardgate.records.messages import SplitName
 from wardgate.records.study import Study
 from wardgate.sums.shape import Shape
@@ -163,15 +163,6 @@ class Likeness:
         if not len(self.joint.beta):
             raise Invalid("a common model has coefficients")
         return Shape(bound=np.ones(len(MENU)), l2=float(np.sqrt(2.0)))
-
-    def check_noise(self, noise_multiplier: float | None) -> None:
-        """Check that noise can cover a sum.
-
-        Raises:
-            Refused: noise over a Newton step; ask with `glm`, whose noisy steps are cut for it.
-        """
-        if noise_multiplier is not None and self.wants != "shares":
-            raise Refused("the curvature of the common model is an exact sum; with noise ask for 'shares' alone")
 
 
 def check_shares(shares: Vector) -> None:
