@@ -32,7 +32,7 @@ from wardgate.measures.layers.tensors import size, tensors
 from wardgate.models.network import MOST_HEADER, NetworkModel
 from wardgate.models.saving import load, to_bytes
 from wardgate.records.canonical import canonical
-from wardgate.records.errors import Invalid
+from wardgate.records.errors import Invalid, Unsupported
 from wardgate.records.feature import Feature
 from wardgate.records.network import Activation, Architecture, BatchNorm, Linear
 from wardgate.records.study_file import parse
@@ -127,6 +127,16 @@ def test_what_could_not_predict_for_everybody_is_no_model(model: NetworkModel) -
     ):
         with pytest.raises(Invalid, match=why):
             NetworkModel(features=features, architecture=network, vector=weights)
+
+
+def test_a_recalibrated_network_has_moved_log_odds(model: NetworkModel) -> None:
+    moved = model.recalibrated(intercept=-0.4, slope=0.7, noise="eps 1")
+    expected = -0.4 + 0.7 * model.decision_function(TABLE)
+    assert moved.decision_function(TABLE) == pytest.approx(expected, abs=1e-12)
+    assert moved.noise == "eps 1" and load(moved.to_bytes()).to_bytes() == moved.to_bytes()
+    normed = Architecture(inputs=1, layers=(Linear(units=1), BatchNorm()))
+    with pytest.raises(Unsupported, match="linear layer"):
+        NetworkModel(features=numbers(1), architecture=normed, vector=start(normed)).recalibrated(intercept=1.0)
 
 
 def reheaded(data: bytes, change: Any) -> bytes:

@@ -185,6 +185,7 @@ def test_inversion_of_a_sum_of_local_steps_is_no_better_than_guessing():
     assert cells(plain.study, truth, found).all <= guessed_from_marginals(plain.study, truth, rng=rng).all + 0.03
 
 
+@pytest.mark.slow
 def test_inversion_of_a_small_batch_with_noise_is_no_better_than_guessing():
     study, weights = study_of(net=LEAKING), start(LEAKING)
     right, guess, without = [], [], []

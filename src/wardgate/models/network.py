@@ -22,9 +22,9 @@ from wardgate.measures.layers.forward import arrays, logits, reach
 from wardgate.measures.layers.tensors import MOST_NUMBERS, spread, tensors
 from wardgate.measures.logistic import probability
 from wardgate.records.canonical import canonical
-from wardgate.records.errors import Invalid
+from wardgate.records.errors import Invalid, Unsupported
 from wardgate.records.feature import Feature
-from wardgate.records.network import Architecture
+from wardgate.records.network import Architecture, Linear
 from wardgate.records.record import Record
 
 Matrix = NDArray[np.float64]
@@ -131,6 +131,24 @@ class NetworkModel:
         with np.errstate(over="ignore"):
             vector = self.vector.astype(np.float32).astype(np.float64)
         return NetworkModel(features=self.features, architecture=self.architecture, vector=vector, noise=self.noise)
+
+    def recalibrated(self, *, intercept: float, slope: float = 1.0, noise: str = "") -> "NetworkModel":
+        """Return the model whose log-odds are intercept + slope x its own: its last layer is another one.
+
+        Args:
+            noise: In words, what noise both carry; added to the model's own.
+
+        Raises:
+            Unsupported: the last layer is no linear one.
+        """
+        last, vector = len(self.architecture.layers) - 1, self.vector.copy()
+        if not isinstance(self.architecture.layers[last], Linear):
+            raise Unsupported("only a network that ends in a linear layer can be recalibrated by its last layer")
+        named = arrays(self.architecture, vector)
+        named[f"{last}.weight"] *= slope
+        named[f"{last}.bias"][:] = intercept + slope * named[f"{last}.bias"]
+        words = "; ".join(one for one in (self.noise, noise) if one)
+        return NetworkModel(features=self.features, architecture=self.architecture, vector=vector, noise=words)
 
     def to_bytes(self) -> bytes:
         """Return the model as a safetensors file; the same model always gives the same bytes.
