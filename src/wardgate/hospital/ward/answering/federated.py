@@ -1,7 +1,5 @@
 """Summed answers: which computation, on whose persons, within which bound."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from wardgate.computations.class_moments import ClassMoments
@@ -22,7 +20,7 @@ from wardgate.records.parcel import Parcel, unpack_vector
 
 
 def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
-    """Compute this site's addend.
+    """Compute this site's addend; everything that can be refused without looking at a person is refused before.
 
     Raises:
         Refused: the study lists no such analysis, the computation may not touch that split, the locked test's openings
@@ -34,11 +32,7 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     if question.split not in MENU[question.computation].splits:
         raise Refused(f"'{question.computation}' may not touch the split '{question.split}'")
     asked = read(question, parcel.blobs)
-    opening = open_if_locked(bench, question)
-    bounded = ANSWERS[question.computation].answer(asked, bench=bench, split=question.split)
     expected = asked.shape(bench.study)
-    if bounded.shape.l2 > expected.l2 or not np.array_equal(bounded.shape.bound, expected.bound):
-        raise Refused(f"'{question.computation}' answered within another bound than its question gives")
     terms = question.sum
     if terms is None:
         raise Refused(f"'{question.computation}' is answered inside a secure sum, and the question names none")
@@ -56,10 +50,12 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
         asked.check_noise()
     if isinstance(asked, ClassMoments | Critic | NetworkUpdate | NetworkGradient):
         asked.check_noise(terms.noise_multiplier)
-    if terms.noise_multiplier is not None and bounded.said:
-        bounded = replace(bounded, said={})
-    if terms.noise_multiplier is None and isinstance(asked, Tables):
+    if terms.noise_multiplier is None and isinstance(asked, Tables | NetworkUpdate):
         asked.check_exact(bench.study, persons_at_least=int(persons * share))
+    opening = open_if_locked(bench, question)
+    bounded = ANSWERS[question.computation].answer(asked, bench=bench, split=question.split)
+    if bounded.shape.l2 > expected.l2 or not np.array_equal(bounded.shape.bound, expected.bound):
+        raise Refused(f"'{question.computation}' answered within another bound than its question gives")
     return Summed(
         split=question.split,
         bounded=bounded,
@@ -68,7 +64,7 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
         share=share,
         persons_at_least=int(persons * share),
         opening=opening,
-        said=bounded.said,
+        said=bounded.said if terms.noise_multiplier is None else {},
     )
 
 
