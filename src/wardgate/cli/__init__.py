@@ -82,10 +82,10 @@ def _synth(app: typer.Typer, _: str) -> None:
 
 
 def _federate(app: typer.Typer, _: str) -> None:
-    from wardgate.cli import federate, federate_network, federate_train
+    from wardgate.cli import federate, federate_contributions, federate_network, federate_train
 
     words = "Train networks over hospitals: choose an algorithm with evidence, train, check a network's document."
-    _add(app, "federate", words, federate.app, federate_train.app, federate_network.app)
+    _add(app, "federate", words, federate.app, federate_train.app, federate_network.app, federate_contributions.app)
 
 
 def _demo(app: typer.Typer, _: str) -> None:

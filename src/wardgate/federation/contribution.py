@@ -17,9 +17,9 @@ from wardgate.hub.pooling.contribution import (
     Wanted,
     block_contributions,
     contributed,
+    drawn_blocks,
     site_contributions,
 )
-from wardgate.hub.pooling.leave_out import blocks as drawn_blocks
 from wardgate.measures.contribution.shapley import EXACT_UP_TO
 from wardgate.measures.contribution.shares import interval
 from wardgate.measures.contribution.utilities import meanings
@@ -49,7 +49,7 @@ class Contributions:
     Attributes:
         thresholds: Risks from which one treats, for net benefit.
         blocks: Of at least three hospitals, fixed for the study; drawn by its public coin by default.
-        most: Blocks at most, where they are drawn.
+        most: Blocks at most, where they are drawn; as many as the policy lets be asked.
         epsilon, delta: Single hospitals as players, each split's answer with noise that costs so much.
         within: Copies of a record within this part of a number's range count once; None looks for none.
         seed: Of redraws and permutations.
@@ -97,12 +97,15 @@ class Contributions:
                 delta=study.budget.delta if self.delta is None else self.delta,
             )
             return drive_listed(federation, study, noisy, ClassMoments.name)
-        blocks = self.blocks or drawn_blocks(federation.sites, coin=federation.exchange.coin, most=self.most)
+        least = {site: federation.enrolled.persons_at_least(site) for site in federation.sites}
+        blocks = self.blocks or drawn_blocks(
+            study, federation.sites, coin=federation.exchange.coin, most=self.most, persons_at_least=least
+        )
         exact = block_contributions(
             study=study,
             blocks=blocks,
             wanted=self.wanted,
-            persons_at_least={site: federation.enrolled.persons_at_least(site) for site in federation.sites},
+            persons_at_least=least,
             introduce=_introducing(federation) if len(federation.sites) > FULL_UP_TO else None,
         )
         return drive_listed(federation, study, exact, ClassMoments.name)

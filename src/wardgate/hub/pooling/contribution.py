@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wardgate.computations.class_moments import ClassMoments, Heard, Products
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
+from wardgate.hub.pooling.leave_out import blocks as blocks_by_coin
 from wardgate.measures.contribution.alike import Alike, too_alike
 from wardgate.measures.contribution.shares import Shares, shares
 from wardgate.measures.contribution.statistics import Taught, Tested, holdout_of, shared_products
@@ -183,7 +184,7 @@ def contributed(
     """
     ridge = study.model.ridge if wanted.ridge is None else wanted.ridge
     taught, drowned = _taught(study, players, sums)
-    test = _tested(study, players, sums)
+    test = holdout(study, players, sums)
     table = shares(
         taught,
         test,
@@ -205,6 +206,28 @@ def contributed(
         bytes_moved=bytes_moved,
         epsilon=epsilon,
         delta=delta,
+    )
+
+
+def drawn_blocks(
+    study: Study, sites: Sequence[str], *, coin: str, most: int, persons_at_least: Mapping[str, int]
+) -> tuple[tuple[str, ...], ...]:
+    """Draw as many blocks as the policy's numbers per person let be asked, by a public coin.
+
+    Raises:
+        Invalid: fewer than six sites, or too few persons for two blocks.
+    """
+    fits = _Fits(study=study, persons=persons_at_least)
+    splits: tuple[Split, ...] = ("train", "holdout")
+    for count in range(min(most, len(sites) // MIN_SITES), 1, -1):
+        found = blocks_by_coin(sites, coin=coin, most=count)
+        if all(fits(block, split, "none") for block in found for split in splits):
+            return found
+    numbers = 2 * len(design_columns(study.features))
+    raise Invalid(
+        f"{len(sites)} hospitals cannot be divided into two blocks of at least {MIN_SITES} whose training and holdout"
+        f" persons each let {numbers} numbers be asked, at {study.gate.small_cells.max_numbers_per_person:g} a person;"
+        " ask single hospitals with noise"
     )
 
 
@@ -307,7 +330,12 @@ def _taught(
     return Taught(products=products, events=by_class[:, 1], noise=noise), drowned
 
 
-def _tested(study: Study, players: tuple[tuple[str, ...], ...], sums: tuple[Opened, ...]) -> Tested:
+def holdout(study: Study, players: tuple[tuple[str, ...], ...], sums: tuple[Opened, ...]) -> Tested:
+    """Return the holdout persons that opened sums tell of.
+
+    Raises:
+        Invalid: a player's sum is missing, or fewer than two persons of a class.
+    """
     by_class, _, heard, noise = _heard(study, sums, "holdout", players)
     if noise > 0:
         by_class = np.where((by_class[:, :, 0].min(axis=1) < TOLD_APART * noise)[:, None, None], 0.0, by_class)

@@ -157,6 +157,7 @@ def redrawn_taught(taught: Taught, rng: np.random.Generator) -> Taught:
         products[:, 0, :] += without + with_outcome
         products[:, 1:, 0] = products[:, 0, 1:]
         products[:, 0, 0] = np.maximum(products[:, 0, 0], events[:, 0])
+        products = np.stack([positive(one) for one in products])
     return replace(taught, events=events, products=products)
 
 

@@ -55,9 +55,10 @@ class Worth:
             variances = variances + np.stack([np.sum(spread * one, axis=(1, 2)) for one in test.covariances], axis=1)
             own = np.stack([np.sum((spread @ mean) * mean, axis=1) for mean in test.means], axis=1)
             difference = test.means[1] - test.means[0]
-            gap = np.sum((spread @ difference) * difference, axis=1)
+            gap = np.maximum(np.sum((spread @ difference) * difference, axis=1), 0.0)
         else:
             own = np.zeros_like(variances)
+        variances, own = np.maximum(variances, 0.0), np.maximum(own, 0.0)  # sums with noise may go below
         apart = variances.sum(axis=1)
         columns = [ndtr((centres[:, 1] - centres[:, 0]) / np.sqrt(apart + gap + TINY))]
         for threshold in self.thresholds:
@@ -73,7 +74,8 @@ class Worth:
         reach = models @ differences.T
         width = np.broadcast_to(apart[:, None], reach.shape)
         if spread is not None:
-            width = width + np.stack([np.sum((spread @ one) * one, axis=1) for one in differences], axis=1)
+            own = np.stack([np.sum((spread @ one) * one, axis=1) for one in differences], axis=1)
+            width = width + np.maximum(own, 0.0)
         return np.asarray(ndtr(reach / np.sqrt(width + TINY)).min(axis=1))
 
 
