@@ -1,21 +1,26 @@
 """What stayed at the hospitals when networks were trained, judged beside the common network."""
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from made_networks import plain_of, study_of
+from smallest import STUDY, write_hospital
 
 from wardgate.computations.likeness import Seen
 from wardgate.computations.personal import Kept
-from wardgate.federation.personal import personalise_plain
+from wardgate.federation.local import Settings, find_hospitals, local
+from wardgate.federation.personal import personalise, personalise_plain
 from wardgate.federation.plain import Plain
 from wardgate.hospital.ward.learning.personal import made
 from wardgate.hub.pooling.networks.algorithms import algorithm_of
 from wardgate.hub.pooling.networks.personal import asked_of, common_model
 from wardgate.hub.pooling.networks.rounds import train
 from wardgate.measures.layers.head import head_columns
+from wardgate.models.network import NetworkModel
+from wardgate.records.study_file import parse
 
 pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
@@ -95,3 +100,39 @@ def test_each_hospital_has_what_it_kept_and_the_rest_in_common(trained: Any) -> 
     assert differ["norms"][16:32].any() and not differ["norms"][~norms].any()
     assert not differ["network"].any() and not differ["mlp.global"].any()
     assert not differ["mlp.shrunk"][:body].any()
+
+
+@pytest.mark.slow
+def test_a_real_ward_judges_the_copy_that_it_kept_and_no_other(tmp_path: Path) -> None:
+    text = STUDY.replace("SITES", "h0, h1, h2")
+    names = NETWORKS.replace("NAMES\n", ONE.replace("NAME", "mlp").replace("NORM", "group_norm"))
+    study = parse(text + "analyses: [network_update, likeness]\n" + names, name="study.yaml")
+    for place, site in enumerate(study.sites):
+        write_hospital(tmp_path / "hospitals" / site, 400, [41, place], inverted=False, note="")
+    (tmp_path / "work").mkdir()
+    found = find_hospitals(tmp_path / "hospitals", study)
+    with local(
+        study=study, hospitals=found, settings=Settings(seed=1, issued_on="2026-01-02"), work=tmp_path / "work"
+    ) as federation:
+        driver = train(
+            study=study,
+            sites=tuple(federation.sites),
+            network="mlp",
+            algorithm=algorithm_of("ditto", steps=5, batch=32, rate=0.3),
+            rounds=2,
+            tune_every=None,
+        )
+        vector = federation.drive(driver).model.vector
+        sha256 = study.networks["mlp"].sha256
+        common = {"network": Kept(network="mlp", sha256=sha256, weights=vector)}
+        ditto = {"ditto": Kept(network="mlp", sha256=sha256, weights=vector, personal=True)}
+        judged = personalise(federation, study, kept=common | ditto)
+        heads = {"head": Kept(network="mlp", sha256=sha256, weights=vector, stays=("head",))}
+        refused = personalise(federation, study, kept=heads)
+    for one in judged.sites.values():
+        assert {"network.auroc", "ditto.auroc", "shrunk.auroc"} <= set(one.figures)
+    assert all("kept nothing of the network that 'head' names" in one.refusal for one in refused.sites.values())
+    files = sorted(path.name for path in (tmp_path / "work").rglob("ditto.safetensors"))
+    assert len(files) == 3
+    raw = [NetworkModel.from_bytes(path.read_bytes()).vector for path in (tmp_path / "work").rglob("ditto.safetensors")]
+    assert not np.array_equal(raw[0], raw[1]) and not np.array_equal(raw[0], vector)
