@@ -38,9 +38,12 @@ networks:
 ANALYSES = "network_update, network_gradient, model_scores"
 
 
-def study_text(*, more: str = "", analyses: str = ANALYSES, networks: str = NETWORKS) -> str:
+def study_text(*, more: str = "", analyses: str = ANALYSES, networks: str = NETWORKS, sites: int = len(SITES)) -> str:
     """The study as YAML."""
-    return STUDY.replace("SITES", ", ".join(SITES)) + f"analyses: [{analyses}]\n{networks}{more}"
+    return (
+        STUDY.replace("SITES", ", ".join(f"h{place}" for place in range(sites)))
+        + f"analyses: [{analyses}]\n{networks}{more}"
+    )
 
 
 def study_of(**changes: Any) -> Study:

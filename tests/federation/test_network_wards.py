@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_networks import NETWORKS, SITES, study_of, study_text
+from made_networks import ANALYSES, NETWORKS, SITES, study_of, study_text
 from smallest import write_hospital
 
 from wardgate.entropy import UnsafeEntropy
@@ -19,8 +20,10 @@ from wardgate.federation.session import Federation
 from wardgate.hub import layout
 from wardgate.hub.intake.audit import audit
 from wardgate.hub.pooling.networks.algorithms import ALGORITHMS
+from wardgate.hub.pooling.networks.gather import Alarm
+from wardgate.hub.pooling.networks.robust import Robust
 from wardgate.hub.pooling.networks.rounds import Trained, train
-from wardgate.records.errors import Absent, Invalid, Vanished
+from wardgate.records.errors import Absent, CheckFailed, Invalid, Vanished
 from wardgate.records.study_file import parse
 
 pytest.importorskip("torch")
@@ -36,7 +39,7 @@ def opened(tmp_path: Path) -> Callable[..., Any]:
     def open_(**changes: Any) -> Iterator[tuple[Federation, str]]:
         text = study_text(**changes)
         study = parse(text, name="study.yaml")
-        for place, site in enumerate(SITES):
+        for place, site in enumerate(study.sites):
             write_hospital(tmp_path / "hospitals" / site, 230, [11, place], inverted=False, note="")
         (tmp_path / "work").mkdir()
         found = find_hospitals(tmp_path / "hospitals", study)
@@ -215,6 +218,23 @@ def test_a_training_goes_on_from_its_checkpoint_over_real_wards(opened: Callable
         again: Trained = ours.run(federation, federation.study, resume=saved[1])
     assert np.array_equal(again.model.vector, whole.model.vector)
     assert again.checkpoint.resumed == 1
+
+
+def test_groups_vote_and_a_training_over_groups_goes_on_from_its_checkpoint(opened: Callable[..., Any]) -> None:
+    robust = Robust(rule="median", every=2)
+    ours = FederatedNetwork(network="small", rounds=3, work={"rate": 0.5}, tune_every=3, robust=robust)
+    saved: list[bytes] = []
+    with opened(sites=9, analyses=f"{ANALYSES}, network_votes") as (federation, _):
+        whole = ours.run(federation, federation.study, on_round=lambda point: saved.append(point.to_bytes()))
+        again = ours.run(federation, federation.study, resume=saved[1])
+        assert not whole.refused
+        assert [len(one.sites) for one in whole.history] == [9, 9, 9]
+        assert np.array_equal(again.model.vector, whole.model.vector)
+        bad = Alarm(kind="final-vote", sites=(), words="the finished model is refused", stops=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FederatedNetwork, "run", lambda *_, **__: replace(whole, alarms=(bad,)))
+            with pytest.raises(CheckFailed, match="finished model is refused"):
+                ours.fit(federation, federation.study)
 
 
 def test_a_first_round_that_nobody_answers_is_an_error(

@@ -26,6 +26,7 @@ from wardgate.hub.pooling.networks.groups import groups_of
 from wardgate.hub.pooling.networks.private import Private, PrivateChanges, private_training
 from wardgate.hub.pooling.networks.robust import Robust, RobustGather, robust_gather
 from wardgate.hub.pooling.networks.rounds import PATIENCE, TUNE_EVERY, OnRound, Trained, train
+from wardgate.measures.layers.start import start
 from wardgate.models.network import NetworkModel
 from wardgate.records.errors import CheckFailed, Invalid, Unsupported
 from wardgate.records.messages import SplitName
@@ -94,7 +95,7 @@ class FederatedNetwork:
             raise Invalid("settings of private training were given without an epsilon; give one, or leave them out")
         chosen = self._chosen(federation, study)
         votes = self.robust if isinstance(self.robust, Robust) else None
-        gather, groups = self._gather(federation, study)
+        gather, groups = self._gather(federation, study, again=resume is not None)
         steps = train(
             study=study,
             sites=federation.sites,
@@ -135,13 +136,18 @@ class FederatedNetwork:
             raise CheckFailed(trained.refused)
         return trained.model
 
-    def _gather(self, federation: Federation, study: Study) -> tuple[Gather | None, tuple[tuple[str, ...], ...]]:
+    def _gather(
+        self, federation: Federation, study: Study, *, again: bool
+    ) -> tuple[Gather | None, tuple[tuple[str, ...], ...]]:
         """Return how changes come together, and who is in one sum where that is not everybody."""
         if not isinstance(self.robust, Robust):
             return (None if self.robust is None else self.robust(federation)), ()
         coin = federation.exchange.coin
         gather = robust_gather(study, self.robust, coin=coin, introduce=introduce_of(federation))
-        return gather, groups_of(federation.sites, coin=coin)
+        groups = groups_of(federation.sites, coin=coin)
+        if again:
+            resumed(gather, federation, network=self.network)
+        return gather, groups
 
     def _chosen(self, federation: Federation, study: Study) -> Algorithm:
         if isinstance(self.algorithm, Algorithm):
@@ -178,6 +184,17 @@ class FederatedNetwork:
         )
         asked = NetworkUpdate if isinstance(self.private, PrivateChanges) else NetworkGradient
         return drive_listed(federation, study, steps, asked.name)
+
+
+def resumed(gather: RobustGather, federation: Federation, *, network: str) -> None:
+    """Let a gathering over groups go on where a checkpoint stands: with the groups of all hospitals as first drawn.
+
+    A checkpoint knows which hospitals are left. Drawn anew from those, groups would differ from the earlier ones by
+    single hospitals, and every gate would refuse their sums.
+    """
+    gather.groups = groups_of(federation.sites, coin=gather.coin or federation.study.fingerprint())
+    gather.voters = federation.sites
+    gather.anchor = start(federation.study.networks[network])
 
 
 def least_of(federation: Federation) -> Least:
