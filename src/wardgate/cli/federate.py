@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ from wardgate.cli.options import AsJson
 from wardgate.cli.study import StudyFile, read_study
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.compare import OnEvent, Settings, compare
+from wardgate.measures.layers.tensors import size as numbers
 from wardgate.papers.compare_page import compare_page
 from wardgate.papers.words import figure, size
 from wardgate.records.bands import at_least
 from wardgate.records.comparison import Comparison
 from wardgate.records.corpus_file import read_corpus
 from wardgate.records.errors import Invalid
+from wardgate.records.study import Study
 from wardgate.simulate.splits import Way
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -32,6 +35,10 @@ Network = Annotated[str, typer.Option(help="A network that the study locks, by i
 Epsilon = Annotated[
     float | None, typer.Option(help="Noise in all sums together costs so much; without it, sums are exact.")
 ]
+
+
+SMALL = 100_000
+"""Numbers of a network whose training is quickest in one thread."""
 
 
 @app.command("compare")
@@ -68,6 +75,7 @@ def compare_(
     if out is not None and out.exists():
         raise Invalid(f"{out} exists; choose another --out")
     asked = read_study(study)
+    few_threads(asked, network)
     settings = Settings(seeds=seeds, rounds=rounds, seed=seed)
     if way:
         settings = Settings(ways=tuple(Way.of(name) for name in way), seeds=seeds, rounds=rounds, seed=seed)
@@ -94,6 +102,17 @@ def compare_(
     typer.echo("\n".join(_told(found)))
     if out is not None:
         typer.echo(f"\nPage:    {out / 'compare.html'}\nRecord:  {out / 'compare.json'}")
+
+
+def few_threads(study: Study, network: str) -> None:
+    """Let torch compute a small network in one thread, unless the caller's environment says otherwise.
+
+    Threads of small networks wait for each other, on a busy machine ten times as long as they compute. Torch reads this
+    when it is loaded.
+    """
+    found = study.networks.get(network)
+    if found is not None and numbers(found) <= SMALL:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def read_corpora(paths: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str]]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from wardgate.cli.federate import Epsilon, Network, progress, read_corpora
+from wardgate.cli.federate import Epsilon, Network, few_threads, progress, read_corpora
 from wardgate.cli.files import bytes_in, json_in, text_in, write_out
 from wardgate.cli.options import AsJson
 from wardgate.cli.running import utc_now
@@ -98,6 +98,7 @@ def train(
         settings=Settings(rounds=min(rounds, Settings().rounds), seed=seed),
     )
     wish.check(asked)
+    few_threads(asked, network)
     begun = None if resume is None else bytes_in(resume, "a checkpoint")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wardgate-")))
