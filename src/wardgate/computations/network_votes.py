@@ -44,7 +44,7 @@ class Harm:
         full: Persons from whom on a hospital counts for one; with fewer it counts for its share of them.
     """
 
-    reference: float = 0.04
+    reference: float = 0.06
     floor: float = 0.05
     own: float | None = None
     outcome: float = 0.6

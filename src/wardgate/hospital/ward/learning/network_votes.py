@@ -1,11 +1,11 @@
 """Which candidate weights of a network would do harm to this hospital's own persons; one bounded vote for each."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.computations.network_votes import Harm, NetworkVotes
+from wardgate.computations.network_votes import NetworkVotes
 from wardgate.hospital.ward.cohort.part import Part
 from wardgate.hospital.ward.learning.bench import Bench
 from wardgate.measures.layers.forward import logits
@@ -49,21 +49,28 @@ def answer(asked: NetworkVotes, *, bench: Bench, split: SplitName) -> Bounded:
     kept = bench.kept.get(NetworkVotes.name)
     if kept is None or kept[0] != split:
         kept = bench.kept[NetworkVotes.name] = (split, [mask for _, mask in subgroup_masks(bench.study, part.table)])
-    masks = kept[1]
-    counts_for = min(1.0, persons / asked.harm.full)
-    able = [1.0, 1.0, *(() if own is None else (1.0,)), float(np.any(part.y == 0)), float(np.any(part.y > 0))]
-    able += [float(mask.any()) for mask in masks]
-    found = []
-    for weights in asked.candidates:
+    masks = np.array([np.ones(persons), part.y == 0, part.y > 0, *kept[1]], dtype=np.float64).T
+    losses = np.zeros((len(asked.candidates), persons))
+    beyond = np.zeros(len(asked.candidates), dtype=np.bool_)
+    for place, weights in enumerate(asked.candidates):
         try:
-            losses = losses_of(architecture, weights, part)
+            losses[place] = losses_of(architecture, weights, part)
         except Invalid:
             # Weights with which this hospital's persons leave the range of a number are harmful to all of them.
-            found.append(np.array(able))
-            continue
-        votes = list(_votes(losses, part, reference=reference, floor=floor, own=own, masks=masks, harm=asked.harm))
-        found.append(np.array(votes, dtype=np.float64))
-    vector = counts_for * np.concatenate([*found, np.array(able)])
+            beyond[place] = True
+    harm, whole = asked.harm, masks[:, :1]
+    # A candidate differs little from the reference, so the gap's own variance is believed.
+    columns = [harmful(losses - reference, whole, margins=[harm.reference], errors=harm.errors, prior=0.0)]
+    margins = [harm.floor, harm.outcome, harm.outcome, *([harm.subgroup] * len(kept[1]))]
+    floors = harmful(losses - floor, masks, margins=margins, errors=harm.errors)
+    columns.append(floors[:, :1])
+    if own is not None and harm.own is not None:
+        columns.append(harmful(losses - own, whole, margins=[harm.own], errors=harm.errors))
+    votes = np.concatenate([*columns, floors[:, 1:]], axis=1).astype(np.float64)
+    able = np.concatenate([np.ones(len(columns)), np.asarray(masks.max(axis=0))[1:]])
+    votes[beyond] = able
+    counts_for = min(1.0, persons / harm.full)
+    vector = counts_for * np.concatenate([votes.ravel(), able])
     return Bounded(vector=vector, shape=shape, persons=persons).checked()
 
 
@@ -76,39 +83,24 @@ def losses_of(architecture: Architecture, weights: Vector, part: Part) -> Vector
     return np.minimum(LARGEST_LOSS, _log_loss(logits(architecture, weights, part.x[:, 1:]), part.y))
 
 
-def harmful(gaps: Vector, *, margin: float, errors: float, prior: float = PRIOR) -> bool:
-    """Say whether losses rose by more than `margin` and `errors` standard errors beyond it.
+def harmful(
+    gaps: Vector, masks: Vector, *, margins: Sequence[float], errors: float, prior: float = PRIOR
+) -> NDArray[np.bool_]:
+    """Say for each candidate and kind of persons whether losses rose by more than a margin and chance, shape (k, s).
 
     Args:
-        gaps: How much each person's loss rose, shape (n,).
+        gaps: How much each person's loss rose, shape (k, n).
+        masks: 1 where a person is of a kind, else 0, shape (n, s).
+        margins: By kind.
+        errors: Standard errors beyond the margin.
         prior: Variance added, as of one person.
     """
-    if not len(gaps):
-        return False
-    error = np.sqrt((np.var(gaps) + prior / len(gaps)) / len(gaps))
-    return bool(np.mean(gaps) > margin + errors * error)
-
-
-def _votes(
-    losses: Vector,
-    part: Part,
-    *,
-    reference: Vector,
-    floor: Vector,
-    own: Vector | None,
-    masks: list[NDArray[np.bool_]],
-    harm: Harm,
-) -> Iterator[bool]:
-    # A candidate differs little from the reference, so the gap's own variance is believed.
-    yield harmful(losses - reference, margin=harm.reference, errors=harm.errors, prior=0.0)
-    above = losses - floor
-    yield harmful(above, margin=harm.floor, errors=harm.errors)
-    if own is not None and harm.own is not None:
-        yield harmful(losses - own, margin=harm.own, errors=harm.errors)
-    for mask in (part.y == 0, part.y > 0):
-        yield harmful(above[mask], margin=harm.outcome, errors=harm.errors)
-    for mask in masks:
-        yield harmful(above[mask], margin=harm.subgroup, errors=harm.errors)
+    count = masks.sum(axis=0)
+    persons = np.maximum(count, 1.0)
+    mean = gaps @ masks / persons
+    variance = np.maximum(0.0, gaps**2 @ masks / persons - mean**2)
+    error = np.sqrt((variance + prior / persons) / persons)
+    return np.asarray((count > 0) & (mean > np.asarray(margins) + errors * error), dtype=np.bool_)
 
 
 def _log_loss(log_odds: Vector, y: NDArray[np.int8]) -> Vector:

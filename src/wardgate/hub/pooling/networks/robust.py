@@ -16,7 +16,8 @@ from wardgate.computations.network_update import LARGEST_LOSS, NetworkUpdate
 from wardgate.computations.network_votes import Harm, NetworkVotes
 from wardgate.computations.networks import LARGEST_WEIGHT
 from wardgate.hub.pooling.ask import Ask, Told
-from wardgate.hub.pooling.networks.gather import Alarm, Gathered
+from wardgate.hub.pooling.leave_out import SMALLEST_BLOCK
+from wardgate.hub.pooling.networks.gather import WENT, Alarm, Gathered
 from wardgate.hub.pooling.networks.groups import FEWEST_GROUPS, Group, Introduce, Reply, ask_groups, groups_of
 from wardgate.hub.pooling.networks.voting import Voted, vote
 from wardgate.measures.robust.menu import DEFAULT, RULES, middle
@@ -30,7 +31,15 @@ Vector = NDArray[np.float64]
 MOST_WEIGHT = 2.0
 """A group weighs at most so many times the median group: what it claims to hold cannot be seen."""
 
-ALARMS = ("group-closed", "group-impossible", "group-voted-out", "votes-impossible", "too-few-groups", "final-vote")
+ALARMS = (
+    "group-closed",
+    "group-impossible",
+    "group-few-trained",
+    "group-voted-out",
+    "votes-impossible",
+    "too-few-groups",
+    "final-vote",
+)
 """Kinds of alarms that are raised here; see docs/networks/robustness.md."""
 
 
@@ -186,7 +195,7 @@ class RobustGather:
             self.anchor = asked.weights
 
     def _put_out(self, asked: NetworkUpdate, replies: tuple[Reply, ...]) -> list[Alarm]:
-        """Name groups that stayed closed, and put out those whose sums no honest hospitals can give."""
+        """Name groups that stayed closed, and put out those whose sums are impossible, or are of too few hospitals."""
         alarms = []
         for one in replies:
             if one.got is None:
@@ -197,6 +206,10 @@ class RobustGather:
                 proof = ", ".join(f"{site} {digest[:16]}" for site, digest in one.changes.items())
                 words = f"out for good: {why}; a member's software is not what it should be. Signed answers: {proof}"
                 alarms.append(Alarm(kind="group-impossible", sites=one.group, words=words))
+            elif one.got.said and sum(word in WENT for word in one.got.said.values()) < SMALLEST_BLOCK:
+                why = self.out[one.group] = f"fewer than {SMALLEST_BLOCK} of its hospitals trained"
+                words = f"{why}, and said so; a sum of fewer is asked no more. Its change is not used"
+                alarms.append(Alarm(kind="group-few-trained", sites=one.group, words=words))
         return alarms
 
     def _good(self, replies: tuple[Reply, ...]) -> list[tuple[Reply, Gathered]]:
