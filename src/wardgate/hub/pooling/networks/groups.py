@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.computations.network_update import NetworkUpdate
+from wardgate.computations.network_update import LARGEST_LOSS, NetworkUpdate
+from wardgate.computations.networks import LARGEST_WEIGHT
 from wardgate.hub.pooling.ask import Ask, Told, sum_ask
 from wardgate.hub.pooling.leave_out import SMALLEST_BLOCK, blocks
 from wardgate.hub.pooling.networks.gather import Gathered, gathered
@@ -77,6 +78,22 @@ def ask_groups(
     ]
     told = yield replace(first, beside=tuple(others))
     return tuple(_reply(asked, group, one, study) for group, one in zip(groups, told.all, strict=True))
+
+
+def impossible(asked: NetworkUpdate, got: Gathered) -> str:
+    """Return why honest hospitals cannot have given this sum; empty where they can.
+
+    The mean of changes that were each cut to one length is no longer than that length, however they are weighted.
+    """
+    longest, found = asked.work.longest, float(np.linalg.norm(got.change))
+    if not found <= longest * (1 + 1e-6):
+        return f"its mean change is {found:.3g} long, and every honest one is cut to {longest:g}"
+    if not bool(np.all(np.abs(asked.weights + got.change) <= LARGEST_WEIGHT)):
+        return f"its change leads to a weight beyond {LARGEST_WEIGHT:g}"
+    trained = asked.work.weighing == "persons" and not got.stop
+    if trained and not all(-1e-6 <= one <= LARGEST_LOSS * (1 + 1e-6) for one in (got.before, got.after)):
+        return "its losses lie outside of what any persons can have"
+    return ""
 
 
 def _reply(asked: NetworkUpdate, group: Group, told: Told, study: Study) -> Reply:

@@ -12,13 +12,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wardgate.computations.network_update import LARGEST_LOSS, NetworkUpdate
+from wardgate.computations.network_update import NetworkUpdate
 from wardgate.computations.network_votes import Harm, NetworkVotes
-from wardgate.computations.networks import LARGEST_WEIGHT
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.leave_out import SMALLEST_BLOCK
 from wardgate.hub.pooling.networks.gather import WENT, Alarm, Gathered
-from wardgate.hub.pooling.networks.groups import FEWEST_GROUPS, Group, Introduce, Reply, ask_groups, groups_of
+from wardgate.hub.pooling.networks.groups import (
+    FEWEST_GROUPS,
+    Group,
+    Introduce,
+    Reply,
+    ask_groups,
+    groups_of,
+    impossible,
+)
 from wardgate.hub.pooling.networks.voting import Voted, vote
 from wardgate.measures.robust.menu import DEFAULT, RULES, middle
 from wardgate.records.errors import Invalid, Unsupported
@@ -315,22 +322,6 @@ FORGED = Alarm(
     " nobody can see whose. Training stops and its weights are not to be used: let the hospitals check their software",
     stops=True,
 )
-
-
-def impossible(asked: NetworkUpdate, got: Gathered) -> str:
-    """Return why honest hospitals cannot have given this sum; empty where they can.
-
-    The mean of changes that were each cut to one length is no longer than that length, however they are weighted.
-    """
-    longest, found = asked.work.longest, float(np.linalg.norm(got.change))
-    if not found <= longest * (1 + 1e-6):
-        return f"its mean change is {found:.3g} long, and every honest one is cut to {longest:g}"
-    if not bool(np.all(np.abs(asked.weights + got.change) <= LARGEST_WEIGHT)):
-        return f"its change leads to a weight beyond {LARGEST_WEIGHT:g}"
-    trained = asked.work.weighing == "persons" and not got.stop
-    if trained and not all(-1e-6 <= one <= LARGEST_LOSS * (1 + 1e-6) for one in (got.before, got.after)):
-        return "its losses lie outside of what any persons can have"
-    return ""
 
 
 def robust_gather(
