@@ -194,3 +194,15 @@ def test_train_with_noise_says_what_it_costs(
     assert (record.claim.epsilon or 9.0) <= 1.0 + 1e-9
     assert all(one.after != one.after for one in record.rounds), "with noise nobody says a loss"
     assert audit(out / "transcript").findings == ()
+
+
+def test_a_folder_gives_three_own_corpora_or_the_joint_one(made: Path, tmp_path: Path) -> None:
+    from wardgate.cli.federate import read_corpora
+
+    assert len(read_corpora([made / "commons"])[0]) == 4
+    few = tmp_path / "commons"
+    few.mkdir()
+    for name in ("a", "joint"):
+        (few / f"{name}.parquet").write_bytes((made / "commons" / f"{name}.parquet").read_bytes())
+    (found,), _ = read_corpora([tmp_path])
+    assert found.height == 240, "the joint corpus, which knows of all four hospitals"

@@ -37,6 +37,9 @@ Epsilon = Annotated[
 ]
 
 
+ENOUGH = 3
+"""Own corpora of hospitals that stand for the commons; with fewer, the joint corpus knows more."""
+
 SMALL = 100_000
 """Numbers of a network whose training is quickest in one thread."""
 
@@ -118,7 +121,8 @@ def few_threads(study: Study, network: str) -> None:
 def read_corpora(paths: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str]]:
     """Return corpora in the order given, folders by their files' names, and the SHA-256 of each file.
 
-    A folder's `joint.parquet` is left out beside others: it holds the same patients' figures once more.
+    Of a folder, the hospitals' own corpora are taken where there are three or more, else `joint.parquet` alone, which
+    holds the same patients' figures once more.
 
     Raises:
         Invalid: no such file, or a folder without any.
@@ -128,10 +132,11 @@ def read_corpora(paths: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str]]:
     for path in paths:
         if path.is_dir():
             here = sorted(path.glob("*.parquet")) or sorted((path / "commons").glob("*.parquet"))
-            alone = [file for file in here if file.stem != "joint"]
             if not here:
                 raise Invalid(f"{path} holds no corpus (*.parquet)")
-            files += alone or here
+            own = [file for file in here if file.stem != "joint"]
+            joint = [file for file in here if file.stem == "joint"]
+            files += own if len(own) >= ENOUGH or not joint else joint
         else:
             files.append(path)
     contents = [bytes_in(file, "a corpus (Parquet)") for file in files]
