@@ -12,7 +12,15 @@ pytest.importorskip("torch")
 
 from wardgate.computations.menu import MENU
 from wardgate.computations.network_gradient import NetworkGradient
-from wardgate.computations.network_update import OUTCOMES, SAT_OUT, NetworkUpdate, Work, moves, shared
+from wardgate.computations.network_update import (
+    OUTCOMES,
+    SAT_OUT,
+    NetworkUpdate,
+    Work,
+    check_sitting_out,
+    moves,
+    shared,
+)
 from wardgate.entropy import Entropy, UnsafeEntropy
 from wardgate.hospital.ward.cohort.part import Part, part_of
 from wardgate.hospital.ward.learning import network_gradient, network_update
@@ -195,6 +203,18 @@ def test_who_sat_out_answers_zeros_and_says_why(
     assert {word: one.said["training"] for word, one in found.items()} == {word: word for word in SAT_OUT}
     assert not any(one.vector.any() for one in found.values())
     assert set(SAT_OUT) | {"trained", "one-class"} == set(OUTCOMES)
+
+
+@pytest.mark.parametrize(("sites", "refuses"), [(3, True), (5, True), (6, False), (40, False)])
+def test_zeros_are_answered_only_where_enough_others_are_in_the_sum(sites: int, refuses: bool) -> None:
+    check_sitting_out({"training": "trained"}, sites=3, least=3)
+    check_sitting_out({}, sites=3, least=3)
+    for word in SAT_OUT:
+        if refuses:
+            with pytest.raises(Refused, match="too little would hide the others"):
+                check_sitting_out({"training": word}, sites=sites, least=3)
+        else:
+            check_sitting_out({"training": word}, sites=sites, least=3)
 
 
 def test_a_sum_opens_though_a_hospital_sat_out(locked: Study, make_persons: Make) -> None:

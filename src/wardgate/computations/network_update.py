@@ -46,6 +46,28 @@ SAT_OUT = ("no-persons", "not-finite", "diverged", "out-of-memory")
 """Who says so moved nothing and counts for nothing."""
 
 
+def check_sitting_out(said: Mapping[str, str], *, sites: int, least: int) -> None:
+    """Check that a hospital that sat out may answer zeros, which thin the sum by one hospital.
+
+    In a sum over fewer than twice `least` hospitals it refuses instead, and the sum stays closed: were others to sit
+    out too, what is left would be the change of one or two.
+
+    Args:
+        said: As in `Bounded.said`.
+        sites: In the sum.
+        least: Fewest sites of a sum.
+
+    Raises:
+        Refused: it sat out, and they are too few.
+    """
+    word = said.get("training", "")
+    if word in SAT_OUT and sites < 2 * least:
+        raise Refused(
+            f"this hospital cannot train in this round ({word}), and among fewer than {2 * least} hospitals it does not"
+            " answer zeros instead: too little would hide the others"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """How a hospital trains in one round. Public, the same for all.

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardgate.computations.menu import read
+from wardgate.computations.network_update import check_sitting_out
 from wardgate.entropy import Entropy
 from wardgate.hospital.ward.cohort.part import Part, part_of
 from wardgate.hospital.ward.learning.menu import ANSWERS
@@ -212,6 +213,7 @@ class Plain:
                 check(ask.noise_multiplier)
             asked.shape(self.study)
             honest = ANSWERS[ask.computation].answer(asked, bench=self.sites[site], split=ask.split)
+            check_sitting_out(honest.said, sites=len(ask.sites), least=self.study.gate.min_sites_in_sum)
         except (Invalid, Refused) as error:
             raise CheckFailed(f"{ask.what}: '{site}' refused, so the sum stays closed; {error}") from error
         return self.altered(site, ask, honest)

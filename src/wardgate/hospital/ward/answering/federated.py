@@ -8,7 +8,7 @@ from wardgate.computations.critic import Critic
 from wardgate.computations.glm import Glm
 from wardgate.computations.menu import MENU, OF_THE_CHAIN, read
 from wardgate.computations.network_gradient import NetworkGradient
-from wardgate.computations.network_update import NetworkUpdate
+from wardgate.computations.network_update import NetworkUpdate, check_sitting_out
 from wardgate.computations.tables import Tables
 from wardgate.hospital.ward.answering.bench import Bench, Vector
 from wardgate.hospital.ward.gate.candidate import Summed
@@ -56,6 +56,7 @@ def summed(bench: Bench, question: Question, parcel: Parcel) -> Summed:
     bounded = ANSWERS[question.computation].answer(asked, bench=bench, split=question.split)
     if bounded.shape.l2 > expected.l2 or not np.array_equal(bounded.shape.bound, expected.bound):
         raise Refused(f"'{question.computation}' answered within another bound than its question gives")
+    check_sitting_out(bounded.said, sites=len(terms.roster), least=bench.study.gate.min_sites_in_sum)
     return Summed(
         split=question.split,
         bounded=bounded,
