@@ -464,7 +464,7 @@ def noised(one: Set) -> list[Figure]:
                 name=f"IST, 16 single sites with noise, epsilon {epsilon:g}: Spearman with the shares of true sums",
                 value=round(float(np.mean(agree)), 3),
                 seeds=SEEDS,
-                reason=f"lowest {min(agree):.3f}; {np.mean(covered):.0%} within their 95 % interval; each split pays it once",
+                reason=f"lowest {min(agree):.3f}; {np.mean(covered):.0%} within their 95 % interval; each split pays once",
             )
         )
     return figures

@@ -11,13 +11,18 @@ from typing import Annotated
 import typer
 
 from wardgate.cli.federate import Epsilon, progress
-from wardgate.cli.files import text_in, write_out
+from wardgate.cli.files import bytes_in, text_in, write_out
 from wardgate.cli.options import AsJson
 from wardgate.cli.running import utc_now
 from wardgate.cli.streams import turned_aside
 from wardgate.cli.study import StudyFile, read_study
 from wardgate.federation.connect import Wait, connect
-from wardgate.federation.contribution import Contributions, contribution_record, seal_contribution
+from wardgate.federation.contribution import (
+    Contributions,
+    check_contribution,
+    contribution_record,
+    seal_contribution,
+)
 from wardgate.federation.local import Settings, find_hospitals, local
 from wardgate.federation.session import Federation
 from wardgate.papers.contribution_page import contribution_page
@@ -104,6 +109,28 @@ def contributions(
         return
     typer.echo(contribution_text(record))
     typer.echo(f"Page:    {out / PAGE}\nRecord:  {out / RECORD}\nCheck:   wardgate verify {out / TRANSCRIPT}")
+
+
+@app.command("check-contributions")
+def check_contributions(
+    record: Annotated[Path, typer.Argument(help="A record of contributions (contribution.parcel).")],
+    study: Annotated[Path, typer.Option(help="The locked study (YAML).")],
+    transcript: Annotated[Path, typer.Option(help="Folder of the conversation on which it rests.")],
+    key: Annotated[str | None, typer.Option(help="The hub's public key in hexadecimal, known from elsewhere.")] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Check a record of contributions: who signed, that its sums were opened, and the table made again from them."""
+    try:
+        known = None if key is None else bytes.fromhex(key)
+    except ValueError:
+        raise Invalid("--key must be a public key in hexadecimal") from None
+    content = bytes_in(record, "a record of contributions")
+    found = check_contribution(content, transcript=transcript, study=read_study(study), key=known)
+    if json_output:
+        typer.echo(json.dumps(found.plain(), indent=2))
+        return
+    sums, players = number(len(found.basis), "sum"), number(len(found.players), "player")
+    typer.echo(f"The record holds: {players}, made again from {sums} that the conversation opened.")
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from wardgate.computations.class_moments import ClassMoments
 from wardgate.federation.estimators import drive_listed
 from wardgate.federation.session import Federation
+from wardgate.hub import layout
+from wardgate.hub.intake.audit import audit
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.ask import Ask, Told
 from wardgate.hub.pooling.contribution import (
@@ -27,6 +30,7 @@ from wardgate.records.bands import band
 from wardgate.records.contribution import CONTRIBUTION, Basis, Contribution, Player, Share, Worth
 from wardgate.records.envelope import Signer, Statement, seal, unseal
 from wardgate.records.errors import Broken, Invalid
+from wardgate.records.messages import SUM
 from wardgate.records.parcel import Parcel, pack_vector, unpack_vector
 from wardgate.records.study import Study
 from wardgate.sums.graph import FULL_UP_TO
@@ -308,3 +312,27 @@ def _introducing(federation: Federation) -> Introduce:
         )
 
     return introduce
+
+
+def check_contribution(data: bytes, *, transcript: Path, study: Study, key: bytes | None = None) -> Contribution:
+    """Check a record against the conversation that it rests on: signatures, sums and the table made again.
+
+    Args:
+        data: The record's parcel.
+        transcript: Folder of the conversation, as `Federation.save` writes it.
+        key: The hub's public key, where the auditor knows it from elsewhere.
+
+    Raises:
+        Broken: the conversation or the record does not hold, or one is not of the other.
+        Invalid: the folder is no conversation.
+    """
+    found = audit(transcript, key=key)
+    found.raise_if_broken()
+    hub_key = bytes.fromhex(found.hub_key)
+    lines = layout.split_lines((transcript / layout.records_path(layout.HUB)).read_bytes(), where="the hub's records")
+    sums = [
+        str(said.predicate["total"]["sha256"])
+        for said in (unseal(line, keys=(hub_key,)) for line in lines)
+        if said.predicate_type == SUM
+    ]
+    return open_contribution(data, hub_key=hub_key, study=study, opened_sums=sums)
