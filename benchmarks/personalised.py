@@ -76,12 +76,12 @@ Tables = dict[str, pl.DataFrame]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Set:
-    """One data set by site; `networks` says whether networks are trained on it too."""
+    """One data set by site; `rounds` of training for networks, 0 where none are trained on it."""
 
     name: str
     study: Study
     tables: Tables
-    networks: bool
+    rounds: int = 0
 
 
 @cache
@@ -100,19 +100,19 @@ def chosen(word: str) -> Set:
     match word:
         case "ist":
             study, tables = stroke("country.yaml")
-            return Set(name="IST by country", study=study, tables=tables, networks=False)
+            return Set(name="IST by country", study=study, tables=tables)
         case "ist-networks":
             study, tables = stroke("country.yaml")
             large = sorted(tables, key=lambda site: -tables[site].height)[:COUNTRIES]
             name = f"IST, the {COUNTRIES} largest countries"
-            return Set(name=name, study=study, tables={site: tables[site] for site in large}, networks=True)
+            return Set(name=name, study=study, tables={site: tables[site] for site in large}, rounds=ROUNDS)
         case "ist-death":
             study, tables = stroke("country-dead14.yaml")
-            return Set(name="IST by country, dead at 14 days", study=study, tables=tables, networks=False)
+            return Set(name="IST by country, dead at 14 days", study=study, tables=tables)
         case "ist-hospitals":
             study, tables = stroke("hospitals.yaml")
             large = {site: table for site, table in tables.items() if table.height >= LEAST}
-            return Set(name="IST by hospital", study=study, tables=large, networks=False)
+            return Set(name="IST by hospital", study=study, tables=large)
         case _:
             study, _ = stroke("country.yaml")
             data = eicu()
@@ -120,7 +120,7 @@ def chosen(word: str) -> Set:
             features = [feature.plain() for feature in data.dictionary.features]
             tables = {site.lower(): table for site, table in sorted(data.sites.items()) if site != "unknown"}
             study = changed(study, features=features, label=label, id="eicu-regions")
-            return Set(name="eICU by region", study=study, tables=tables, networks=True)
+            return Set(name="eICU by region", study=study, tables=tables, rounds=30)
 
 
 def changed(study: Study, **parts: Any) -> Study:
@@ -163,7 +163,7 @@ def divided(table: pl.DataFrame, rng: np.random.Generator) -> dict[SplitName, pl
     }
 
 
-def trained(plain: Plain) -> tuple[dict[str, Seen], dict[str, Kept], str]:
+def trained(plain: Plain, *, rounds: int) -> tuple[dict[str, Seen], dict[str, Kept], str]:
     """Train the networks; what stays at a hospital lies on its bench afterwards."""
     study = plain.study
     runs = {
@@ -180,7 +180,7 @@ def trained(plain: Plain) -> tuple[dict[str, Seen], dict[str, Kept], str]:
             sites=tuple(plain.sites),
             network=network,
             algorithm=algorithm,
-            rounds=ROUNDS,
+            rounds=rounds,
             tune_every=None,
         )
         weights[name] = plain.drive(driver).model.vector
@@ -208,7 +208,7 @@ def measured(word: str) -> Told:
         entropy = SystemEntropy()
         tables = {site: divided(table, rng) for site, table in sorted(data.tables.items())}
         plain = Plain(study=study, sites=plain_sites(study, tables, entropy=entropy, seed=seed), entropy=entropy)
-        networks, kept, alone = trained(plain) if data.networks else ({}, {}, "")
+        networks, kept, alone = trained(plain, rounds=data.rounds) if data.rounds else ({}, {}, "")
         found = personalise_plain(plain, split="locked_test", networks=networks, kept=kept, alone=alone)
         rows += [
             {
