@@ -32,6 +32,7 @@ pytest.importorskip("torch")
 GRANTS = "budget: {epsilon_total: 8.0}\n"
 STUDY = study_of(more=GRANTS)
 STEPS, SOME, CHANGES = PrivateSteps(), PrivateSteps(probability=0.3), PrivateChanges()
+EVERY = [STEPS, pytest.param(SOME, marks=pytest.mark.slow), CHANGES]
 
 
 def steps_of(**settings: Any) -> Any:
@@ -54,7 +55,7 @@ def recomposed(claim: Claim) -> float:
     return float(accountant.get_epsilon(claim.delta))
 
 
-@pytest.mark.parametrize("settings", [STEPS, SOME, CHANGES])
+@pytest.mark.parametrize("settings", EVERY)
 def test_the_claim_recomposes_to_what_was_promised(settings: Any) -> None:
     found = trained(settings=settings)
     assert found.claim.kind == "dp"
@@ -66,6 +67,7 @@ def test_the_claim_recomposes_to_what_was_promised(settings: Any) -> None:
     assert all(np.isnan(one.before) and np.isnan(one.loss) and not one.said for one in found.history)
 
 
+@pytest.mark.slow
 def test_with_little_noise_it_learns_what_it_learns_without() -> None:
     grand = STUDY.model_copy(update={"budget": STUDY.budget.model_copy(update={"epsilon_total": 5000.0})})
     found = trained(study=grand, epsilon=3000.0, rounds=60)
@@ -116,6 +118,7 @@ def test_exact_figures_of_tuning_persons_are_never_read_beside_noise() -> None:
     assert EXACT.kind == "exact"
 
 
+@pytest.mark.slow
 def test_fewer_rounds_and_larger_batches_bear_less_noise_in_each_mean() -> None:
     few, many = (multiplier_of(STEPS, epsilon=5.0, delta=1e-6, rounds=rounds) for rounds in (2, 8))
     assert many == pytest.approx(2 * few, rel=1e-6)
@@ -173,7 +176,7 @@ def opened(tmp_path: Path) -> Callable[..., Any]:
     return open_
 
 
-@pytest.mark.parametrize("settings", [STEPS, SOME, CHANGES])
+@pytest.mark.parametrize("settings", EVERY)
 def test_hospitals_count_what_the_claim_says_and_the_transcript_holds(
     settings: Any, opened: Callable[..., Any], tmp_path: Path
 ) -> None:

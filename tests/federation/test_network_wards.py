@@ -123,14 +123,16 @@ def test_what_the_study_does_not_lock_is_refused_before_anybody_is_asked(opened:
         assert len(federation.exchange.store) == asked
 
 
-def going(monkeypatch: pytest.MonkeyPatch, site: str, at: int, *, times: int | None = None) -> list[int]:
-    """Let a site not answer from its `at`-th round of training on; for good, or so many times."""
+def going(
+    monkeypatch: pytest.MonkeyPatch, site: str, at: int, *, times: int | None = None, word: str = "network_update"
+) -> list[int]:
+    """Let a site not answer from its `at`-th question of this word on; for good, or so many times."""
     kept, heard, lost = links.LocalLink.send, [0], []
 
     def send(link: links.LocalLink, parcel: Any) -> None:
         if link._ward.hospital.id == site:
             computation = layout.peek(parcel.envelope).predicate["computation"]
-            heard[0] += computation == "network_update"
+            heard[0] += computation == word
             if heard[0] >= at and (times is None or len(lost) < times):
                 lost.append(heard[0])
                 raise Absent("the road is broken")
@@ -171,6 +173,20 @@ def test_a_hospital_that_vanishes_later_is_left_out_with_its_block_and_the_other
     assert alarm.kind == "block-left-out"
     assert len(alarm.sites) == 3
     assert "h2 did not answer" in alarm.words
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_hospital_that_vanishes_while_it_judges_is_left_out_of_training_with_its_block(
+    at: int, opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going(monkeypatch, "h2", at, word="model_scores")
+    with opened(more=DROP) as (federation, _):
+        ours = FederatedNetwork(network="small", rounds=4, work=WORK, tune_every=1)
+        found = ours.run(federation, federation.study)
+    assert not found.stopped
+    assert [len(one.sites) for one in found.history] == [6] * at + [3] * (4 - at)
+    assert [alarm.kind for alarm in found.alarms] == ["block-left-out"]
+    assert all(np.isfinite(one.loss) for one in found.history)
 
 
 def test_without_drop_outs_a_hospital_that_vanishes_ends_training_with_what_was_learnt(

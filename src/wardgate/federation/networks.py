@@ -140,11 +140,16 @@ class FederatedNetwork:
         self, federation: Federation, study: Study, *, again: bool
     ) -> tuple[Gather | None, tuple[tuple[str, ...], ...]]:
         """Return how changes come together, and who is in one sum where that is not everybody."""
-        if not isinstance(self.robust, Robust):
-            return (None if self.robust is None else self.robust(federation)), ()
-        coin = federation.exchange.coin
-        gather = robust_gather(study, self.robust, coin=coin, introduce=introduce_of(federation))
-        groups = groups_of(federation.sites, coin=coin)
+        if self.robust is None:
+            return None, ()
+        if isinstance(self.robust, Robust):
+            coin, introduce = federation.exchange.coin, introduce_of(federation)
+            gather: Gather = robust_gather(study, self.robust, coin=coin, introduce=introduce)
+        else:
+            gather = self.robust(federation)
+        if not isinstance(gather, RobustGather):
+            return gather, ()
+        groups = groups_of(federation.sites, coin=gather.coin or study.fingerprint())
         if again:
             resumed(gather, federation, network=self.network)
         return gather, groups

@@ -43,7 +43,7 @@ class Course:
         coin: Divides hospitals into blocks.
         digests: What a checkpoint of it belongs to.
         learnt: Which numbers gradients move, shape (size,).
-        bins: Of the score, in a judging.
+        least: Persons at least; None over tables in the open.
         introduced: Smaller rosters that agreed already.
     """
 
@@ -61,7 +61,7 @@ class Course:
     coin: str
     digests: Digests
     learnt: NDArray[np.bool_]
-    bins: int = 0
+    least: Least | None = None
     introduced: set[tuple[str, ...]] = field(default_factory=set)
 
     def begin(self, sites: tuple[str, ...], start: Vector | None) -> Checkpoint:
@@ -106,7 +106,7 @@ class Course:
             )
         return replace(point.again(), sites=left)
 
-    def check(self, point: Checkpoint, least: Least | None, groups: tuple[tuple[str, ...], ...] = ()) -> None:
+    def check(self, point: Checkpoint, groups: tuple[tuple[str, ...], ...] = ()) -> None:
         """Check what hospitals would refuse, before anybody is asked.
 
         Raises:
@@ -115,10 +115,10 @@ class Course:
         if self.claim.kind == "exact":
             entries = self.asked(point).shape(self.study).entries
             turns = groups or self.algorithm.turns(point.first or point.sites, coin=self.coin)
-            check_exact(self.study, entries=entries, turns=turns, rounds=self.rounds - point.rounds, least=least)
+            check_exact(self.study, entries=entries, turns=turns, rounds=self.rounds - point.rounds, least=self.least)
         if self.tune_every is not None:
             judgings = -(-(self.rounds - point.rounds) // self.tune_every)
-            self.bins = tuning_bins(self.study, sites=point.sites, judgings=judgings, least=least)
+            tuning_bins(self.study, sites=point.sites, judgings=judgings, least=self.least)
 
     def asked(self, point: Checkpoint) -> NetworkUpdate:
         """Return the question of the next round."""
@@ -211,14 +211,16 @@ class Course:
     def judge(self, point: Checkpoint) -> Generator[Ask, Told, tuple[Checkpoint, str]]:
         """Judge the weights on tuning persons; return where training stands then, and why it must stop."""
         what = f"network '{self.name}': judged on tuning persons after {point.rounds} rounds"
+        try:
+            bins = tuning_bins(self.study, sites=point.sites, judgings=1, least=self.least)
+        except Invalid as few:
+            return replace(point, judged_at=point.rounds), f"the hospitals that are left cannot judge: {few}"
         yield from self.meet(point.sites, point)
-        found = yield from judged(
-            self.model(point.weights), study=self.study, sites=point.sites, bins=self.bins, what=what
-        )
+        found = yield from judged(self.model(point.weights), study=self.study, sites=point.sites, bins=bins, what=what)
         best, cost = point.best, found.bytes_moved
         if best is not None and found.sites != point.judged:
             again = yield from judged(
-                self.model(best.weights), study=self.study, sites=found.sites, bins=self.bins, what=what
+                self.model(best.weights), study=self.study, sites=found.sites, bins=bins, what=what
             )
             best, cost = replace(best, loss=again.loss), cost + again.bytes_moved
         better = best is None or found.loss < best.loss
@@ -236,7 +238,13 @@ class Course:
         )
         if best is not None and point.waited >= self.patience and point.rounds < self.rounds:
             return point, f"tuning persons were predicted best after {best.rounds} rounds; early stopping"
-        return point, ""
+        gone = tuple(sorted(set(point.sites) - set(found.sites)))
+        if not gone:
+            return point, ""
+        # Who dropped out of a judging is asked no more, so training sums would lack it too.
+        words = f"{what}: {', '.join(gone)} did not answer"
+        left = yield from self.without(point, Vanished(words, sites=gone))
+        return (point, words) if left is None else (left, "")
 
     def without(self, point: Checkpoint, failed: CheckFailed) -> Generator[Ask, Told, Checkpoint | None]:
         """Return where training goes on without the blocks of hospitals that vanished; None where it cannot."""
@@ -249,7 +257,7 @@ class Course:
             every = blocks(point.first, coin=self.coin, most=len(point.first) // SMALLEST_BLOCK)
             left = [block for block in every if set(block) <= set(point.sites) and not gone & set(block)]
         sites = tuple(sorted(site for block in left for site in block))
-        if len(sites) < self.study.gate.min_sites_in_sum:
+        if len(sites) < self.study.gate.min_sites_in_sum or not self.holds(sites, point):
             return None
         out = tuple(sorted(set(point.sites) - set(sites)))
         words = (
@@ -261,6 +269,13 @@ class Course:
             yield from self.introduce(sites)
             self.introduced.add(sites)
         return replace(point, sites=sites, alarms=(*point.alarms, alarm))
+
+    def holds(self, sites: tuple[str, ...], point: Checkpoint) -> bool:
+        """Whether some hospitals hold persons enough for an exact sum of a round."""
+        if self.claim.kind != "exact" or self.least is None:
+            return True
+        entries = self.asked(point).shape(self.study).entries
+        return entries <= self.study.gate.small_cells.max_numbers_per_person * self.least(sites, "train")
 
     def model(self, weights: Vector) -> NetworkModel:
         """Return weights as a model."""

@@ -123,11 +123,12 @@ def train(
         patience=patience,
         mean_of_last=mean_of_last,
         claim=claim,
+        least=least,
         introduce=introduce,
         coin=coin,
     )
     point = course.begin(sites, start) if resume is None else course.again(Checkpoint.from_bytes(resume), sites)
-    course.check(point, least, groups)
+    course.check(point, groups)
     stopped, begun = "", point.rounds
     while not stopped:
         try:
@@ -180,6 +181,7 @@ def _course(
     patience: int,
     mean_of_last: int,
     claim: Claim | None,
+    least: Least | None,
     introduce: Introduce | None,
     coin: str,
 ) -> Course:
@@ -214,6 +216,7 @@ def _course(
         patience=patience,
         mean_of_last=mean_of_last,
         claim=EXACT if claim is None else claim,
+        least=least,
         introduce=introduce,
         coin=coin or study.fingerprint(),
         digests=Digests(
