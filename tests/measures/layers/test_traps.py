@@ -66,7 +66,7 @@ def test_an_imprint_is_refused_in_the_first_layer_and_behind_others():
     vector[named["2.weight"].place] = np.eye(36).ravel()
     vector[named["2.bias"].place] = 1.0
     vector[named["4.weight"].place] = np.tile(np.arange(36) / 36, 32)
-    vector[named["4.bias"].place] = -np.linspace(10, 25, 32)
+    vector[named["4.bias"].place] = -np.linspace(13.5, 21.5, 32)
     with pytest.raises(Refused, match=r"an imprint"):
         check_traps(made, vector)
 
@@ -105,10 +105,11 @@ def test_a_layer_wider_than_the_persons_of_the_sum_is_refused():
 
 
 def test_rows_are_no_persons_and_the_same_for_everybody():
-    for kind, (low, high) in enumerate(((-1, 1), (0, 1), (-1, 0))):
+    for kind, (low, high) in enumerate(((-1, 1), (0, 1), (-1, 0), (-1, 1))):
         rows = rows_of(NETWORK, kind)
         assert rows.shape == (200, 30) and low <= rows.min() < rows.max() <= high
         assert np.array_equal(rows, rows_of(NETWORK, kind))
+        assert bool(np.all(rows == rows[:, :1])) == (kind == 3)
     assert rows_of(NETWORK, 0)[0, 0] == pytest.approx(0.2739233746429086, abs=1e-15)
 
 

@@ -23,7 +23,7 @@ from wardgate.measures.layers.forward import Rows, logits
 from wardgate.measures.layers.start import reach_of
 from wardgate.measures.layers.tensors import Tensor, Vector, tensors
 from wardgate.records.errors import Refused
-from wardgate.records.network import Activation, Architecture, Layer
+from wardgate.records.network import Activation, Architecture, Conv2d, Layer, Linear
 
 ROWS = 200
 """Random rows of each kind; see `rows_of`."""
@@ -34,11 +34,17 @@ SPOTS = 8
 ALIKE = ((0.98, 0.0), (0.9, 1.0 / 3.0))
 """Units whose inputs correlate so over random rows look along one direction; so large a share of a layer may."""
 
+BEHIND = 0.5
+"""Such a share of a layer that sees no rows but other units: in ordinary training many of them come to agree."""
+
 STEPS = 8
 """So many thresholds along one direction may differ beside that share; in few columns more, see `_most_steps`."""
 
 FEWEST_UNITS = 8
 """Smaller layers are not searched for sleeping units: chance alone could put most of them to sleep."""
+
+CHANCE = 8.0
+"""And so many times what units would share by chance."""
 
 ASLEEP, SLEEPING = 0.01, 0.75
 """A unit that fewer of the rows of one kind wake, but some of any kind, is asleep; so many of a layer are a trap."""
@@ -89,43 +95,44 @@ def traps(architecture: Architecture, vector: Vector, *, persons: int | None = N
         Invalid: the weights do not fit the network.
     """
     entered = [_Entered() for _ in _KINDS]
-    odds, *_ = [
-        logits(architecture, vector, rows_of(architecture, kind), see=seen) for kind, seen in enumerate(entered)
-    ]
+    odds = [logits(architecture, vector, rows_of(architecture, kind), see=seen) for kind, seen in enumerate(entered)]
     yield from _wide(architecture, persons)
     yield from _steep(architecture, vector)
     for name, before in entered[0].before.items():
         for alike, share in ALIKE:
             steps = _steps(before, alike)
-            if steps > _most_steps(architecture.inputs, before.shape[1], alike, share):
+            may = max(share, BEHIND) if name in entered[0].behind else share
+            if steps > _most_steps(entered[0].directions[name], before.shape[1], alike, may):
                 yield f"layer {name}: {steps} units have different thresholds along the same direction (an imprint)"
                 break
     for name, (layer, units) in entered[0].bends.items():
-        awake = np.array([_awake(layer, one.before[name]) for one in entered])
+        awake = np.array([_awake(layer, one.before[name]) for one in entered[:_FLAT]])
         # A unit that nothing wakes is dead, as training leaves some; it holds nobody.
         share = float(np.max(np.mean((awake < ASLEEP) & (awake > 0).any(axis=0), axis=1)))
         if units >= FEWEST_UNITS and share > SLEEPING:
             yield f"layer {name}: {share:.0%} of the units sleep for nearly every row (trap weights)"
-    far = float(np.mean(np.abs(odds) > FARTHEST))
+    far = float(np.mean(np.abs(odds[0]) > FARTHEST))
     if far > FAR:
         yield f"the last layer: {far:.0%} of all rows have log-odds beyond {FARTHEST:g} (fishing for who is misjudged)"
-    certain = float(max(np.mean(odds > CERTAIN), np.mean(odds < -CERTAIN)))
+    certain = max(min(float(np.mean(side * one > CERTAIN)) for one in odds) for side in (-1, 1))
     if certain > NEARLY_ALL:
         yield f"the last layer: {certain:.0%} of rows have log-odds beyond {CERTAIN:g} to one side (fishing by label)"
 
 
-_KINDS = ((-1.0, 1.0), (0.0, 1.0), (-1.0, 0.0))
+_KINDS = ((-1.0, 1.0), (0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0))
+_FLAT = 3
 
 
 def rows_of(architecture: Architecture, kind: int) -> Rows:
-    """Return random rows that are no persons: over the whole range, its upper or its lower half; shape (ROWS, inputs).
+    """Return random rows that are no persons, shape (ROWS, inputs): over the whole range, its upper or its lower half.
 
-    They are the same for everybody: drawn from the raw bits of PCG64 by a fixed seed.
+    The last kind has one number all along each row, as an empty image has. They are the same for everybody: drawn from
+    the raw bits of PCG64 by a fixed seed.
     """
     low, high = _KINDS[kind]
-    bits = np.random.PCG64(kind).random_raw(ROWS * architecture.inputs)
-    even = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return np.asarray((low + (high - low) * even).reshape(ROWS, architecture.inputs))
+    columns = 1 if kind == _FLAT else architecture.inputs
+    even = (np.random.PCG64(kind).random_raw(ROWS * columns) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.repeat((low + (high - low) * even).reshape(ROWS, columns), architecture.inputs // columns, axis=1)
 
 
 class _Entered:
@@ -134,13 +141,22 @@ class _Entered:
     Attributes:
         before: By layer, shape (rows or rows x fields, units).
         bends: By layer, the layer and its units.
+        behind: Layers whose units see what other units make of rows.
+        directions: By layer, in about how many directions rows differ where the weights before it look at them.
     """
 
     def __init__(self) -> None:
         self.before: dict[str, Rows] = {}
         self.bends: dict[str, tuple[Activation, int]] = {}
+        self.directions: dict[str, float] = {}
+        self.behind: set[str] = set()
+        self._seen: float | None = None
+        self._weighed = 0
 
     def __call__(self, name: str, layer: Layer, x: Rows) -> None:
+        if isinstance(layer, Linear | Conv2d):
+            self._weighed += 1
+            self._seen = float(x[0].size) if self._seen is None or x.ndim == 4 else _directions(x)
         if not isinstance(layer, Activation):
             return
         if x.ndim == 4:
@@ -149,6 +165,9 @@ class _Entered:
             x = flat[:, :, spots].transpose(0, 2, 1).reshape(-1, x.shape[1])
         self.before[name] = np.concatenate([self.before[name], x]) if name in self.before else x
         self.bends[name] = layer, x.shape[1]
+        if self._weighed > 1:
+            self.behind.add(name)
+        self.directions[name] = x.shape[1] if self._seen is None else self._seen
 
 
 def _wide(architecture: Architecture, persons: int | None) -> Iterator[str]:
@@ -184,10 +203,17 @@ def _steps(before: Rows, level: float) -> int:
     return most
 
 
-def _most_steps(columns: int, units: int, level: float, share: float) -> float:
-    """Return how many thresholds along one direction honest units may have: in few columns many look the same way."""
-    chance = 1.0 if columns == 1 else float(betainc((columns - 1) / 2, 0.5, 1.0 - level**2))
-    return STEPS + (share + 4.0 * chance) * units
+def _directions(x: Rows) -> float:
+    """Return in about how many directions rows differ: 1 where all lie on a line, their columns where all are alike."""
+    even = x - x.mean(axis=0)
+    square = float(np.sum(even**2))
+    return square**2 / float(np.sum((even @ even.T) ** 2)) if square > 0 else 1.0
+
+
+def _most_steps(directions: float, units: int, level: float, share: float) -> float:
+    """Return how many thresholds along one direction honest units may have: of few directions many units share one."""
+    chance = 1.0 if directions <= 1.0 else float(betainc((directions - 1) / 2, 0.5, 1.0 - level**2))
+    return STEPS + (share + CHANCE * chance) * units
 
 
 def _awake(layer: Activation, before: Rows) -> Vector:
