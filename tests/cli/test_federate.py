@@ -114,6 +114,11 @@ def bad(made: Path, tmp_path: Path) -> dict[str, tuple[tuple[str, ...], int, str
             5,
             "--resume",
         ),
+        "noise that would be drawn anew between machines": (
+            ("train", file, "--network", "mlp", "--hub", "h", "--out", str(tmp_path / "n"), "--epsilon", "1"),
+            5,
+            "--compared",
+        ),
         "an unknown layer": (("architecture", str(network)), 5, "layers"),
         "nothing to look at": (("architecture",), 5, "give one of"),
         "units that are none": (("architecture", "--study", file, "--hidden", "a,b"), 5, "--hidden"),

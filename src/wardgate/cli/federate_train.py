@@ -21,6 +21,7 @@ from wardgate.federation.compare import OnEvent, Settings
 from wardgate.federation.connect import Wait, connect
 from wardgate.federation.local import Settings as LocalSettings
 from wardgate.federation.local import find_hospitals, local
+from wardgate.federation.networks import AUTO
 from wardgate.federation.session import Federation
 from wardgate.federation.training import Finished, Wish, run
 from wardgate.hub.pooling.networks.checkpoint import Checkpoint
@@ -54,7 +55,7 @@ def train(
     ] = None,
     algorithm: Annotated[
         str, typer.Option(help="auto, or fedavg, fedprox, scaffold, ...; with --epsilon dp-sgd or dp-fedavg.")
-    ] = "auto",
+    ] = AUTO,
     commons: Annotated[
         list[Path] | None, typer.Option(help="Corpora on which 'auto' tries the algorithms. May be repeated.")
     ] = None,
@@ -83,6 +84,8 @@ def train(
         raise Invalid(f"{out} exists; choose another --out")
     if hub is not None and resume is not None:
         raise Invalid("between machines the journal goes on by itself: run the same command again, without --resume")
+    if hub is not None and algorithm == AUTO and epsilon is not None and compared is None:
+        raise Invalid("a comparison with noise may end otherwise when the command is run again: give it by --compared")
     asked = read_study(study)
     text = text_in(study, "a study (YAML)")
     tables, digests = read_corpora(commons or ())
