@@ -109,7 +109,7 @@ class Pooled:
 
 
 def regression(divided: Divided, parts: Parts) -> dict[str, Vector]:
-    """Return the test log-odds of pooled logistic regression, the simpler model that a network should be asked about."""
+    """Return the test log-odds of pooled logistic regression, the simpler model to ask a network about."""
     x = np.concatenate([own["train"].x for own in parts.values()])
     y = np.concatenate([own["train"].y for own in parts.values()])
     beta = fit(x, y, ridge=divided.study.model.ridge)

@@ -27,7 +27,7 @@ class Watch:
     def sample(self):
         """Look at every tree until it is ended."""
         while not self._done.wait(0.25):
-            for party in self.parties:
+            for party in list(self.parties):
                 pages = 0
                 for pid in self.tree(party):
                     try:
