@@ -16,6 +16,7 @@ from smallest import STUDY, write_hospital
 from wardgate.computations.class_moments import ClassMoments
 from wardgate.federation.contribution import (
     Contributions,
+    check_contribution,
     contribution_record,
     open_contribution,
     seal_contribution,
@@ -26,7 +27,13 @@ from wardgate.federation.session import Federation
 from wardgate.hub import layout
 from wardgate.hub.intake.audit import audit
 from wardgate.hub.pooling.ask import sum_ask
-from wardgate.hub.pooling.contribution import Contributed, Wanted, block_contributions, site_contributions
+from wardgate.hub.pooling.contribution import (
+    Contributed,
+    Wanted,
+    block_contributions,
+    drawn_blocks,
+    site_contributions,
+)
 from wardgate.records.canonical import sha256
 from wardgate.records.contribution import CONTRIBUTION, Contribution
 from wardgate.records.envelope import Signer, Statement, seal, unseal
@@ -94,6 +101,7 @@ def test_through_the_gates_the_table_is_that_of_the_open_rows(gates: Callable[..
         if "total" in said.predicate
     ]
     assert open_contribution(parcel.to_bytes(), hub_key=key, study=study, opened_sums=sums) == record
+    assert check_contribution(parcel.to_bytes(), transcript=tmp_path / "out", study=study) == record
     with pytest.raises(Broken, match="opened no such sum"):
         open_contribution(parcel.to_bytes(), hub_key=key, study=study, opened_sums=sums[:-1])
 
@@ -156,6 +164,16 @@ def test_blocks_that_would_give_a_hospital_away_are_refused(blocks: Any, match: 
     with pytest.raises(Invalid, match=match):
         plain.drive(steps)
     assert plain.asked == 0
+
+
+def test_as_many_blocks_are_drawn_as_the_policy_lets_be_asked() -> None:
+    study = listed()
+    many = drawn_blocks(study, SITES, coin="c", most=16, persons_at_least=LEAST)
+    assert sorted(site for block in many for site in block) == SITES and [len(block) for block in many] == [3, 3]
+    with pytest.raises(Invalid, match="single hospitals with noise"):
+        drawn_blocks(study, SITES, coin="c", most=16, persons_at_least=dict.fromkeys(SITES, 5))
+    with pytest.raises(Invalid, match="two blocks"):
+        drawn_blocks(study, SITES[:5], coin="c", most=16, persons_at_least=LEAST)
 
 
 def test_few_persons_are_asked_fewer_numbers() -> None:
