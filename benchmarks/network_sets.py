@@ -33,7 +33,7 @@ LEAST_OF_A_CLASS = 5
 
 COUNTRIES = 12
 DIABETES_ROWS, DIABETES_SITES = 24_000, 10
-IMAGE_ROWS, IMAGE_SITES = 800, 8
+IMAGE_ROWS, IMAGE_SITES = 1_600, 8
 
 Tables = Mapping[str, Mapping[SplitName, pl.DataFrame]]
 Rng = np.random.Generator
@@ -81,7 +81,7 @@ FLAMBY: Mapping[str, Mapping[str, Any]] = {
     f"100 steps of 4, rate {rate:g}": {"steps": 100, "batch": 4, "rate": rate} for rate in (0.01, 0.1)
 }
 IMAGES: Mapping[str, Mapping[str, Any]] = {
-    "1 step of everybody": {"steps": 1, "batch": 1_000_000, "rate": 0.3},
+    "1 step of 256": {"steps": 1, "batch": 256, "rate": 0.3},
     "5 steps of 32": {"steps": 5, "batch": 32, "rate": 0.1},
 }
 
@@ -337,10 +337,10 @@ def _picture(norm: str) -> list[dict[str, Any]]:
     bend = {"kind": "activation", "how": "relu"}
     return [
         {"kind": "image", "channels": 1, "height": 28, "width": 28},
-        {"kind": "conv2d", "channels": 4, "kernel": 3, "stride": 2, "padding": 1},
+        {"kind": "conv2d", "channels": 8, "kernel": 3, "stride": 2, "padding": 1},
         {"kind": norm},
         bend,
-        {"kind": "conv2d", "channels": 8, "kernel": 3, "stride": 2, "padding": 1},
+        {"kind": "conv2d", "channels": 16, "kernel": 3, "stride": 2, "padding": 1},
         {"kind": norm},
         bend,
         {"kind": "flatten"},

@@ -220,6 +220,7 @@ def told_of(chosen: Set, mine: Told) -> Iterator[Figure]:
             "AUROC of pooled logistic regression": shown(mean(whole, "logistic")),
         },
         reason=("" if met else "short of it in these few rounds under this split. ")
+        + ("" if len(runs) == len(ALGORITHMS) else f"Only {', '.join(runs)} measured so far. ")
         + f"{where}. The algorithm was chosen by the tuning persons' AUROC, its work in a round out of: {menu}",
     )
     if chosen.name.startswith("Heart"):
@@ -266,8 +267,8 @@ def _one(chosen: Set, mine: Told, name: str, found: Sequence[Told], bound: float
             "O/E": round(mean(good, "holdout oe"), 3),
             "accuracy": round(mean(good, "holdout accuracy"), 4),
             "tuning AUROC": round(mean(good, "tuning auroc"), 4),
-            "round taken": round(mean(good, "best"), 1),
-            "kB a site and round, both ways": round(mean(good, "bytes") / chosen.count / mean(good, "rounds") / 1e3, 1),
+            "round taken": shown(mean(good, "best"), 1),
+            "kB a site and round, both ways": shown(mean(good, "bytes") / chosen.count / mean(good, "rounds") / 1e3, 1),
             "seconds, hub and all sites one after the other": round(mean(good, "seconds"), 1),
             "work": mine["work"][name],
             **({"failed seeds": len(found) - len(good)} if len(found) > len(good) else {}),
