@@ -91,6 +91,21 @@ def test_auto_takes_an_algorithm_of_the_menu_with_its_rate() -> None:
     assert [one.kind for one in evidence.candidates].count("bound") == 2
 
 
+@pytest.mark.parametrize(("persons", "compared"), [(1_000, True), (30, False)])
+def test_weights_travel_only_where_hospitals_would_answer_a_block(persons: int, compared: bool) -> None:
+    found = compare(
+        study(),
+        corpora(rows=60, crossed=False, count=6),
+        network="mlp",
+        entropy=entropy(),
+        sizes=[persons] * 6,
+        settings=Settings(
+            ways=(Way(kind="sizes"),), seeds=1, rounds=1, rates=(0.1,), algorithms=("fedavg", "cyclic"), bounds=False
+        ),
+    )
+    assert ("cyclic" in {one.name for one in found.candidates}) is compared
+
+
 def test_with_an_epsilon_only_ways_with_noise_may_be_recommended() -> None:
     found = compare(
         study(epsilon_total=8.0),

@@ -141,7 +141,9 @@ def compare(
     divisions = list(_divisions(study, network, corpora, sizes, settings, entropy))
     first, *later = divisions
     hospitals = min(len(at.tables) for at in divisions)
-    candidates = list(_candidates(settings, epsilon, study.budget.delta, hospitals=hospitals))
+    needed = (size(architecture) + 3) / study.gate.small_cells.max_numbers_per_person
+    travels = hospitals >= 2 * SMALLEST_BLOCK and _smallest_block(study, corpora, sizes) >= needed
+    candidates = list(_candidates(settings, epsilon, study.budget.delta, travels=travels))
     total = sum((len(one.rates) or 1) + len(later) for one in candidates)
     tried: list[Tried] = []
     done = 0
@@ -229,15 +231,15 @@ def _run(at: Division, one: _Candidate, rate: float | None) -> tuple[float, Trie
     return at.tuning_loss(learnt), at.judged(one.name, one.kind, learnt, rate=rate)
 
 
-def _candidates(settings: Settings, epsilon: float | None, delta: float, *, hospitals: int) -> Iterator[_Candidate]:
+def _candidates(settings: Settings, epsilon: float | None, delta: float, *, travels: bool) -> Iterator[_Candidate]:
     rounds, rates = settings.rounds, settings.rates
     yield _Candidate(
         name="logistic", kind="regression", learn=lambda at, _: [regression(at, epsilon=epsilon, delta=delta)]
     )
     yield _Candidate(name="boosting", kind="boosting", learn=lambda at, _: [boosted(at, epsilon=epsilon, delta=delta)])
     for name in settings.algorithms if epsilon is None else ():
-        if ALGORITHMS[name].cyclic and hospitals < 2 * SMALLEST_BLOCK and settings.algorithms != (name,):
-            continue  # too few hospitals for two blocks: it would be FedAvg
+        if ALGORITHMS[name].cyclic and not travels and settings.algorithms != (name,):
+            continue  # one block alone would be FedAvg, and hospitals refuse exact sums over too few persons
         yield _Candidate(name=name, kind="network", rates=rates, learn=_networked(ALGORITHMS[name], rounds))
     if epsilon is not None:
         for name, how in PRIVATE.items():
@@ -266,6 +268,15 @@ def _privately(how: Private, rounds: int, epsilon: float) -> Callable[[Division,
 
 def _rated(rate: float | None) -> Work:
     return Work() if rate is None else Work(rate=rate)
+
+
+def _smallest_block(study: Study, corpora: Sequence[pl.DataFrame], sizes: Sequence[int] | None) -> float:
+    """Return how many training persons the smallest block of hospitals may have, by bands or by the corpora's rows."""
+    if sizes is not None:
+        return sum(sorted(sizes)[:SMALLEST_BLOCK]) * study.splits.train
+    if len(corpora) >= SMALLEST_BLOCK:
+        return float(sum(sorted(corpus.height for corpus in corpora)[:SMALLEST_BLOCK]))
+    return sum(corpus.height for corpus in corpora) * SMALLEST_BLOCK / max(len(study.sites), SMALLEST_BLOCK)
 
 
 def _divisions(
