@@ -190,6 +190,7 @@ def figures(one: Set, found: list[Outcome], seconds: float) -> Iterator[Figure]:
     doubts = [each.error(each.algorithm, each.networks) for each in found]
     plain = [each.regret("fedavg", each.networks) for each in found]
     seeds = len(found)
+    taken = ", ".join(LABELS[each.algorithm] for each in found)
     chosen = ", ".join(LABELS[each.chosen] for each in found)
     means = {name: round(float(np.mean([each.real[name] for each in found])), 4) for name in found[0].scores}
     yield Figure(
@@ -210,7 +211,7 @@ def figures(one: Set, found: list[Outcome], seconds: float) -> Iterator[Figure]:
         met=float(np.mean(auto)) <= REGRET,
         seeds=seeds,
         peers={"always FedAvg with the tuned rate": round(float(np.mean(plain)), 4)},
-        reason=f"taken by seed: {', '.join(LABELS[each.algorithm] for each in found)}; {_listed(auto, doubts)}{one.note}",
+        reason=f"taken by seed: {taken}; {_listed(auto, doubts)}{one.note}",
     )
     yield Figure(
         name=f"{one.name}: rank correlation of candidates, commons against real rows, mean",
