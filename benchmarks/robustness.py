@@ -163,7 +163,7 @@ def figures(found: list[Ran], central: dict[int, float]) -> list[Figure]:
             met=door <= MOST_MISSED,
             seeds=len(central),
             peers={f"{one.share:.0%}, seed {one.seed}": _short(one.missed, 3) for one in doors},
-            reason="" if door <= MOST_MISSED else "votes see a rare subgroup only where hospitals have such persons",
+            reason="" if door <= MOST_MISSED else _why(doors),
         )
     )
     clean = [one for one in votes if one.attack == "none"]
@@ -200,6 +200,8 @@ def figures(found: list[Ran], central: dict[int, float]) -> list[Figure]:
     )
     for attack, share in product(ATTACKS, SHARES):
         on = [one for one in votes if (one.attack, one.share) == (attack, share)]
+        if not on:
+            continue
         off = next((one for one in found if (one.attack, one.share, one.rule) == (attack, share, "off")), None)
         loss, oe, missed = _worst(on)
         stops = sorted({one.outcome.stopped for one in on} - {""})
@@ -251,11 +253,11 @@ def _unprotected(off: Ran) -> dict[str, float | None]:
 
 def _why(some: list[Ran]) -> str:
     bad = [
-        f"{one.attack} {one.share:.0%} seed {one.seed}: "
+        f"{one.attack} {one.share:.0%} seed {one.seed} ({one.outcome.touched} of {one.outcome.groups} groups touched): "
         + (
             f"stopped, {one.outcome.stopped}"
             if one.outcome.stopped
-            else f"loss {one.loss:.4f}, O/E {one.outcome.oe:.3f}"
+            else f"loss {one.loss:.4f}, O/E {one.outcome.oe:.3f}, backdoor {one.missed:.2f}"
         )
         for one in some
         if one.wrong or (one.share == 0.1 and one.outcome.stopped)
