@@ -120,7 +120,7 @@ class Architecture(Record):
     schema_: Literal["wardgate/network/1"] = Field(default="wardgate/network/1", alias="schema")
     inputs: Units
     layers: tuple[Layer, ...]
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
     @model_validator(mode="after")
     def _some(self) -> Self:
