@@ -48,8 +48,7 @@ def opened(tmp_path: Path) -> Callable[..., Any]:
 def groups(federation: Any, *rosters: tuple[str, ...], entries: int | None = None) -> Ask:
     """Ask every roster for the same Newton step."""
     asked = [
-        sum_ask(Newton(beta=np.zeros(COLUMNS)), what="a step", study=federation.study, sites=sites)
-        for sites in rosters
+        sum_ask(Newton(beta=np.zeros(COLUMNS)), what="a step", study=federation.study, sites=sites) for sites in rosters
     ]
     return replace(asked[0], beside=tuple(asked[1:]))
 
