@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from wardgate.computations.model_scores import ModelScores
 from wardgate.computations.network_gradient import NetworkGradient
-from wardgate.computations.network_update import NetworkUpdate
+from wardgate.computations.network_update import NetworkUpdate, Work
 from wardgate.computations.network_votes import NetworkVotes
 from wardgate.entropy import SystemEntropy
 from wardgate.federation.compare import recommend
@@ -20,6 +21,7 @@ from wardgate.federation.session import Federation
 from wardgate.hub.pooling import enrolment
 from wardgate.hub.pooling.networks.algorithms import Algorithm, algorithm_of
 from wardgate.hub.pooling.networks.allowed import Least
+from wardgate.hub.pooling.networks.checkpoint import Checkpoint
 from wardgate.hub.pooling.networks.course import Introduce
 from wardgate.hub.pooling.networks.gather import Gather
 from wardgate.hub.pooling.networks.groups import groups_of
@@ -94,8 +96,8 @@ class FederatedNetwork:
         if self.private is not None or self.delta is not None:
             raise Invalid("settings of private training were given without an epsilon; give one, or leave them out")
         chosen = self._chosen(federation, study)
-        votes = self.robust if isinstance(self.robust, Robust) else None
-        gather, groups = self._gather(federation, study, again=resume is not None)
+        gather, groups = self._gather(federation, study, resume)
+        votes = gather if isinstance(gather, RobustGather) and gather.settings.judge else None
         steps = train(
             study=study,
             sites=federation.sites,
@@ -113,10 +115,10 @@ class FederatedNetwork:
             on_round=on_round,
         )
         judges = [ModelScores.name] if self.tune_every is not None and chosen.whole else []
-        judges += [NetworkVotes.name] if votes is not None and votes.judge else []
+        judges += [] if votes is None else [NetworkVotes.name]
         trained = drive_listed(federation, study, steps, NetworkUpdate.name, *judges)
-        if isinstance(gather, RobustGather) and votes is not None and not trained.refused:
-            alarms = federation.drive(gather.confirm(trained.model.vector))
+        if votes is not None and not trained.refused:
+            alarms = federation.drive(votes.confirm(trained.model.vector))
             trained = replace(trained, alarms=(*trained.alarms, *alarms))
         return trained
 
@@ -137,7 +139,7 @@ class FederatedNetwork:
         return trained.model
 
     def _gather(
-        self, federation: Federation, study: Study, *, again: bool
+        self, federation: Federation, study: Study, resume: bytes | None
     ) -> tuple[Gather | None, tuple[tuple[str, ...], ...]]:
         """Return how changes come together, and who is in one sum where that is not everybody."""
         if self.robust is None:
@@ -150,8 +152,8 @@ class FederatedNetwork:
         if not isinstance(gather, RobustGather):
             return gather, ()
         groups = groups_of(federation.sites, coin=gather.coin or study.fingerprint())
-        if again:
-            resumed(gather, federation, network=self.network)
+        if resume is not None:
+            resumed(gather, federation, network=self.network, point=Checkpoint.from_bytes(resume))
         return gather, groups
 
     def _chosen(self, federation: Federation, study: Study) -> Algorithm:
@@ -191,7 +193,7 @@ class FederatedNetwork:
         return drive_listed(federation, study, steps, asked.name)
 
 
-def resumed(gather: RobustGather, federation: Federation, *, network: str) -> None:
+def resumed(gather: RobustGather, federation: Federation, *, network: str, point: Checkpoint) -> None:
     """Let a gathering over groups go on where a checkpoint stands: with the groups of all hospitals as first drawn.
 
     A checkpoint knows which hospitals are left. Drawn anew from those, groups would differ from the earlier ones by
@@ -199,7 +201,16 @@ def resumed(gather: RobustGather, federation: Federation, *, network: str) -> No
     """
     gather.groups = groups_of(federation.sites, coin=gather.coin or federation.study.fingerprint())
     gather.voters = federation.sites
-    gather.anchor = start(federation.study.networks[network])
+    architecture = federation.study.networks[network]
+    gather.anchor = start(architecture)
+    gather.last = NetworkUpdate(
+        network=network,
+        sha256=architecture.sha256,
+        number=point.rounds,
+        weights=point.weights,
+        work=Work(),
+        control=np.zeros(0),
+    )
 
 
 def least_of(federation: Federation) -> Least:

@@ -145,9 +145,6 @@ def run(
         gather = robust_gather(study, settings, coin=federation.exchange.coin, introduce=introduce)
     estimator = _estimator(wish, comparison, gather)
     trained = estimator.run(federation, study, resume=resume, on_round=on_round)
-    if gather is not None and not any(alarm.stops for alarm in trained.alarms):
-        last = federation.drive(gather.confirm(trained.model.vector))
-        trained = replace(trained, alarms=(*trained.alarms, *last))
     held_out, why = _judged(federation, trained, wish)
     return Finished(
         model=trained.model,
