@@ -23,7 +23,7 @@ from network_sets import Divided, diabetes_skewed, heart, stroke
 from scipy.stats import spearmanr
 
 from wardgate.entropy import SystemEntropy
-from wardgate.federation.compare import LABELS, Settings, compare
+from wardgate.federation.compare import LABELS, Settings, compare, paced
 from wardgate.federation.compare_runs import Division, boosted, networked, regression
 from wardgate.hospital.ward.generators import MarginalTree
 from wardgate.hub.pooling.networks.algorithms import ALGORITHMS
@@ -178,9 +178,7 @@ def learnt(real: Division, each: Candidate, rounds: int) -> np.ndarray:
     if each.name == "boosting":
         return boosted(real).held_out
     algorithm = ALGORITHMS[each.name]
-    return networked(
-        real, algorithm if each.rate is None else algorithm.working(rate=each.rate), rounds=rounds
-    ).held_out
+    return networked(real, paced(algorithm, each), rounds=rounds).held_out
 
 
 def figures(one: Set, found: list[Outcome], seconds: float) -> Iterator[Figure]:

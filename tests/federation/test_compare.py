@@ -8,7 +8,7 @@ import pytest
 from tests.federation.made_comparison import corpora, study
 
 from wardgate.entropy import UnsafeEntropy
-from wardgate.federation.compare import COMPARED, PRIVATE, Settings, algorithm_of, compare, recommend
+from wardgate.federation.compare import COMPARED, PRIVATE, Pace, Settings, algorithm_of, compare, recommend
 from wardgate.federation.compare_runs import Division, alone, local, loss, networked, pooled, privately, regression
 from wardgate.hub.pooling.networks.algorithms import ALGORITHMS
 from wardgate.hub.pooling.networks.private import PrivateSteps
@@ -57,7 +57,9 @@ def test_where_a_line_is_enough_the_page_says_so_and_auto_still_has_an_algorithm
     assert straight.recommended == "logistic"
     assert any("is enough" in words for words in straight.reason)
     assert straight.algorithm in SMALL.algorithms
-    assert algorithm_of(straight).work.rate == straight.rate == 0.3
+    chosen = algorithm_of(straight).work
+    assert chosen.rate == straight.rate
+    assert (chosen.steps == 1) == straight.whole
 
 
 def test_where_only_a_network_can_tell_one_is_recommended(crossed: Comparison) -> None:
@@ -85,7 +87,9 @@ def test_auto_takes_an_algorithm_of_the_menu_with_its_rate() -> None:
         network="mlp",
         entropy=entropy(),
         sizes=[0, 11, 50, 50],
-        settings=Settings(ways=(Way(kind="sizes"),), seeds=1, rounds=1, rates=(0.1,), algorithms=("fedavg",)),
+        settings=Settings(
+            ways=(Way(kind="sizes"),), seeds=1, rounds=1, rates=(0.1,), whole=False, algorithms=("fedavg",)
+        ),
     )
     assert found == ALGORITHMS["fedavg"].working(rate=0.1)
     assert [one.kind for one in evidence.candidates].count("bound") == 2
@@ -230,3 +234,19 @@ def test_what_cannot_be_compared_is_refused_in_words(given: dict, words: str) ->
 def test_settings_out_of_range_are_refused(settings: dict) -> None:
     with pytest.raises(Invalid):
         Settings(**settings)
+
+
+def test_corpora_of_nearly_one_class_each_are_not_compared_on() -> None:
+    first, *others = corpora(rows=200, crossed=False)
+    ends = [
+        one.with_columns(pl.lit(place % 2, dtype=pl.Int8).alias("label")).vstack(one.head(8))
+        for place, one in enumerate((first, *others))
+    ]
+    with pytest.raises(Invalid, match="Compare on the joint corpus instead"):
+        compare(study(), ends, network="mlp", entropy=entropy(), settings=SMALL)
+
+
+def test_one_step_on_everybody_is_an_algorithm_at_another_pace() -> None:
+    found = Pace(rate=1.0, whole=True).of(ALGORITHMS["fedadam"])
+    assert (found.work.steps, found.work.batch, found.work.rate) == (1, 1_000_000, 1.0)
+    assert found.server == ALGORITHMS["fedadam"].server

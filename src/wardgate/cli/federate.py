@@ -178,6 +178,7 @@ def _told(found: Comparison) -> Iterator[str]:
     if chosen.name != found.algorithm:
         best = found.of(found.algorithm)
         rate = "" if best.rate is None else f" with rate {best.rate:g}"
+        rate += ", in one step on all persons a round" if best.whole else ""
         yield f"  To train the network all the same: {best.label}{rate}."
     yield ""
     yield f"{'candidate':<36} {'AUROC':>6} {'behind':>8} {'error':>7} {'worst':>6} {'O/E':>5} {'slope':>5} {'bytes':>9}"

@@ -120,6 +120,7 @@ def _candidate(name: str, runs: Sequence[Tried], label: str, acceptance: Accepta
         label=label,
         kind=good[0].kind,
         rate=good[0].rate,
+        whole=good[0].whole,
         auroc=_mean([one.auroc for one in good]),
         low=min(one.auroc for one in good if one.auroc is not None),
         oe=oe,

@@ -33,7 +33,7 @@ from wardgate.measures.random_trees import RandomGrowth
 from wardgate.models.boosting import BoostingModel
 from wardgate.models.linear import LinearModel
 from wardgate.records.comparison import Kind, Tried
-from wardgate.records.errors import Invalid, WardgateError
+from wardgate.records.errors import CheckFailed, Invalid, WardgateError
 from wardgate.records.messages import SplitName
 from wardgate.records.network import Architecture
 from wardgate.records.study import Study
@@ -134,7 +134,9 @@ class Division:
         """Return the mean loss of models on tuning rows."""
         return float(np.mean([loss(one.tuning, self._encoded["tuning"][1]) for one in models]))
 
-    def judged(self, name: str, kind: Kind, models: Sequence[Learnt], *, rate: float | None = None) -> Tried:
+    def judged(
+        self, name: str, kind: Kind, models: Sequence[Learnt], *, rate: float | None = None, whole: bool = False
+    ) -> Tried:
         """Return the figures of a model on held-out rows, or the means of several models' figures."""
         y = self._encoded["holdout"][1]
         events: Vector = y.astype(np.float64)
@@ -146,6 +148,7 @@ class Division:
             way=self.way,
             seed=self.seed,
             rate=rate,
+            whole=whole,
             auroc=float(np.mean([auroc(y, one.held_out).value for one in models])),
             oe=float(np.exp(np.mean(np.log(oe)))),
             slope=float(np.mean([slope_of_counts(one.held_out, events, 1.0 - events).value for one in models])),
@@ -286,10 +289,10 @@ def alone(at: Division, plain: Plain, name: str, *, work: Work, rounds: int) -> 
             work=alike,
             control=np.zeros(0),
         )
-        told = plain.ask(sum_ask(asked, what="training alone", study=at.study, sites=(name,)))
         try:
+            told = plain.ask(sum_ask(asked, what="training alone", study=at.study, sites=(name,)))
             weights = weights + asked.heard(told.sum(), study=at.study, sites=1).change
-        except Invalid:
+        except (Invalid, CheckFailed):
             return best
         tuning = site.part("tuning")
         here = loss(logits(architecture, weights, tuning.x[:, 1:]), tuning.y)

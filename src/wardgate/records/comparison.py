@@ -21,6 +21,7 @@ class Tried(Record):
         candidate, kind: What was tried.
         way, seed: How the rows were divided into hospitals.
         rate: Of the hospitals' steps, as tuned; absent where there is none.
+        whole: Whether a round was one step on all persons of each hospital instead of several on batches.
         auroc, oe, slope: On all held-out rows together; absent where it failed.
         worst: AUROC at the hospital with the lowest one, among those where it can be told.
         rounds, moved: Sums asked for, and bytes both ways.
@@ -32,6 +33,7 @@ class Tried(Record):
     way: str
     seed: int
     rate: Number | None = None
+    whole: bool = False
     auroc: AnyNumber | None = None
     oe: AnyNumber | None = None
     slope: AnyNumber | None = None
@@ -59,6 +61,7 @@ class Candidate(Record):
     label: str
     kind: Kind
     rate: Number | None = None
+    whole: bool = False
     auroc: AnyNumber
     low: AnyNumber
     oe: AnyNumber
@@ -84,7 +87,7 @@ class Comparison(Record):
         candidates: Best first; bounds last.
         recommended: Name of a candidate.
         algorithm: The best way to train the network itself, whether or not something simpler does as well.
-        rate: Its rate.
+        rate, whole: Its rate, and whether a round is one step on all persons.
         rule: How it was chosen, as it stood before anything ran.
         reason: Why, with the figures.
         cannot_tell: What this cannot tell.
@@ -109,6 +112,7 @@ class Comparison(Record):
     recommended: Name
     algorithm: Name
     rate: Number | None = None
+    whole: bool = False
     rule: tuple[str, ...]
     reason: tuple[str, ...]
     cannot_tell: tuple[str, ...]
