@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wardgate.hospital.wire.courier import check_blobs
 from wardgate.hub import layout
 from wardgate.hub.intake.certificates import Material, examine
 from wardgate.papers.certificate import certificate_html
@@ -27,7 +26,7 @@ from wardgate.records.messages import (
     open_question,
     read_roster,
 )
-from wardgate.records.parcel import Parcel, unpack_vector
+from wardgate.records.parcel import Parcel, check_blobs, unpack_vector
 from wardgate.records.results import Results
 from wardgate.records.study import Study
 from wardgate.records.study_file import parse
@@ -79,11 +78,11 @@ def _within(part: object, whole: object) -> bool:
 def test_a_question_an_answer_and_a_sum_open(golden: Path, keys: dict[str, bytes]) -> None:
     _, asked = parcel(golden, "question")
     question = open_question(asked.envelope, hub_key=keys[layout.HUB])
-    check_blobs(question.vectors, asked)
+    check_blobs([(ref.name, ref.sha256) for ref in question.vectors], asked)
     assert question.sum is not None
     site, given = parcel(golden, "answer")
     answer = open_answer(given.envelope, site_key=keys[site])
-    check_blobs(answer.vectors, given)
+    check_blobs([(ref.name, ref.sha256) for ref in answer.vectors], given)
     assert (answer.site, answer.computation, answer.verdict) == (site, "newton", "pass")
     assert unpack_vector(answer.vectors[0], given.blobs[0]).dtype == np.uint64
     _, opened = parcel(golden, "sum")
@@ -99,7 +98,7 @@ def test_an_enrolment_and_the_roster_that_names_it_open(golden: Path, keys: dict
     answer = open_answer(review.envelope, site_key=keys[site])
     _, roster = parcel(golden, "roster")
     question = open_question(roster.envelope, hub_key=keys[layout.HUB])
-    check_blobs(question.vectors, roster)
+    check_blobs([(ref.name, ref.sha256) for ref in question.vectors], roster)
     entry = read_roster(roster.blobs[0])[site]
     assert entry.enrolment_sha256 == sha256(review.envelope)
     assert entry.exchange_key == answer.statement["exchange_key"]
