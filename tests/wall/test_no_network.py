@@ -60,7 +60,19 @@ def test_every_ward_module_imports_without_a_network(root: Path, python) -> None
 def test_ward_tests_pass_without_a_network(root: Path) -> None:
     files = [str(path) for path in sorted((root / "tests").rglob("test_*.py")) if _is_about_the_ward(path)]
     assert files, "no test imports wardgate.hospital.ward"
-    pytest_again = [sys.executable, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    pytest_again = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "not slow",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+    ]
     # What needs a server of another user skips in here: a namespace has one user. It runs outside.
     here = {name: value for name, value in os.environ.items() if name != "WARDGATE_REQUIRE_DATA"}
     done = subprocess.run(
