@@ -18,7 +18,7 @@ from wardgate.measures.discrimination import auroc
 from wardgate.measures.layers.forward import logits
 from wardgate.measures.layers.start import start
 from wardgate.measures.logistic import fit
-from wardgate.networks.federated.descent import Learner, Persons, Steps
+from wardgate.networks.federated.descent import Learner, Steps
 from wardgate.records.messages import SplitName
 from wardgate.records.network import Architecture
 
@@ -120,11 +120,10 @@ def pooled(architecture: Architecture, parts: Parts, *, seed: int) -> Pooled:
     """Train on all hospitals' persons in one place, by every setting of the menu."""
     x = np.concatenate([own["train"].x[:, 1:] for own in parts.values()])
     y = np.concatenate([own["train"].y for own in parts.values()])
-    persons = Persons.of(x, y, device=torch.device("cpu"))
     best: Pooled | None = None
     for rate in RATES:
         for decay in DECAYS:
-            for steps, weights in _trained(architecture, persons, rate=rate, decay=decay, seed=seed):
+            for steps, weights in _trained(architecture, x, y, rate=rate, decay=decay, seed=seed):
                 reached = judged(parts, "tuning", scores(architecture, weights, parts, "tuning")).auroc
                 if best is None or reached > best.tuning:
                     how = f"Adam, rate {rate:g}, decay {decay:g}, {steps} steps of {BATCH}"
@@ -135,13 +134,13 @@ def pooled(architecture: Architecture, parts: Parts, *, seed: int) -> Pooled:
 
 
 def _trained(
-    architecture: Architecture, persons: Persons, *, rate: float, decay: float, seed: int
+    architecture: Architecture, x: Vector, y: NDArray[np.int8], *, rate: float, decay: float, seed: int
 ) -> Iterator[tuple[int, Vector]]:
     """Give the weights now and then. Each stretch begins Adam anew, with a rate that falls to a tenth at the end."""
-    learner, rng = Learner(architecture, device=torch.device("cpu")), np.random.default_rng(seed)
+    learner, rng = Learner(architecture, x, y, device=torch.device("cpu")), np.random.default_rng(seed)
     learner.load(start(architecture))
     for look in range(LOOKS):
         now = rate * 0.1 ** (look / (LOOKS - 1))
         steps = Steps(count=STEPS // LOOKS, batch=BATCH, optimiser="adam", rate=now, decay=decay)
-        learner.descend(persons, steps=steps, rng=rng)
+        learner.descend(steps=steps, rng=rng)
         yield (look + 1) * (STEPS // LOOKS), learner.vector()
